@@ -1,0 +1,1 @@
+"""The protocol side: speaks to routers and knows nothing of Home Assistant."""

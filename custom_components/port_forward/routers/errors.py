@@ -1,0 +1,101 @@
+"""The one exception tree of all drivers.
+
+Each leaf carries a translation key and its placeholders, so that whoever
+shows it needs to know nothing but the leaf. The English text of the exception
+is for developers; users read `exceptions.<translation_key>` of the
+translations.
+"""
+
+from enum import StrEnum
+
+
+class RouterError(Exception):
+    """Anything that keeps a router from doing what was asked."""
+
+    translation_key = "router_error"
+
+    def __init__(self, **placeholders: str) -> None:
+        """Take the placeholders of the translation, all of them text."""
+        details = ", ".join(f"{key}={value}" for key, value in placeholders.items())
+        super().__init__(f"{self.translation_key}: {details}" if details else self.translation_key)
+        self.placeholders = placeholders
+
+
+class RouterUnreachableError(RouterError):
+    """No connection, or one that broke before an answer (placeholder: host)."""
+
+    translation_key = "unreachable"
+
+
+class RouterTimeoutError(RouterUnreachableError):
+    """No answer in time (host)."""
+
+    translation_key = "timed_out"
+
+
+class Refusal(StrEnum):
+    """Why a router does not permit what was asked; each has its own message."""
+
+    REFUSED = "refused"
+    SECURE_MODE = "secure_mode"
+    LOW_PORT = "low_port"
+    DOUBLE_NAT = "double_nat"
+    SAME_PORT_ONLY = "same_port_only"
+    ANY_SOURCE_ONLY = "any_source_only"
+    ALL_PORTS_ONLY = "all_ports_only"
+    SOURCE_IGNORED = "source_ignored"
+
+
+class NotPermittedError(RouterError):
+    """The router will not, and `reason` says why (placeholders: port, host).
+
+    `host` is the internal host that was asked for.
+    """
+
+    def __init__(self, reason: Refusal, **placeholders: str) -> None:
+        """Take the reason, which picks the message."""
+        self.reason = reason
+        self.translation_key = f"not_permitted_{reason}"
+        super().__init__(**placeholders)
+
+
+class PortConflictError(RouterError):
+    """The external port is somebody else's (port, protocol, holder)."""
+
+    translation_key = "port_conflict"
+
+
+class TableFullError(RouterError):
+    """The router has no room for another mapping (port)."""
+
+    translation_key = "table_full"
+
+
+class NotMappedError(RouterError):
+    """The router said yes, and did not do it (port)."""
+
+    translation_key = "not_mapped"
+
+
+class NotClosedError(RouterError):
+    """The router said that the mapping is gone, and still shows it (port)."""
+
+    translation_key = "not_closed"
+
+
+class UnsupportedError(RouterError):
+    """What answers is no router that this driver can speak to (host)."""
+
+    translation_key = "unsupported"
+
+
+class InvalidForwardError(RouterError):
+    """The router calls the values of the forward invalid (port, host)."""
+
+    translation_key = "invalid_forward"
+
+
+class ProtocolError(RouterError):
+    """An answer that makes no sense (host, detail: a short ASCII text)."""
+
+    translation_key = "protocol_error"
