@@ -193,15 +193,14 @@ class Snapshot:
     """What the router holds at one moment.
 
     `external_address` is None when the router has none or says nonsense.
-    `uptime` is that of the WAN connection; with `boot_id` it tells a restart:
-    see `restarted_since`. Unknown parts are None.
+    `uptime` is that of the WAN connection and tells a restart, see
+    `restarted_since`. Unknown parts are None.
     """
 
     taken_at: datetime
     external_address: IPv4Address | None
     connected: bool | None
     uptime: timedelta | None
-    boot_id: str | None
     mappings: tuple[PortMapping, ...]
 
     def find(self, wanted: PortMapping) -> PortMapping | None:
@@ -214,13 +213,10 @@ class Snapshot:
         Uptime is compared with the clock and not just with the last value: a
         router that restarted long before the next look may already be up for
         longer than it was then. Two minutes cover clocks that drift and
-        routers that count in coarse steps.
+        routers that count in coarse steps. An uptime that stands still is not
+        counted by the router and tells nothing.
         """
-        if self.boot_id and earlier.boot_id and self.boot_id != earlier.boot_id:
-            return True
-        if self.uptime is None or earlier.uptime is None:
+        if self.uptime is None or earlier.uptime is None or self.uptime == earlier.uptime:
             return False
-        elapsed = self.taken_at - earlier.taken_at
-        return self.uptime < earlier.uptime + elapsed - timedelta(minutes=2) or (
-            self.uptime < earlier.uptime
-        )
+        expected = earlier.uptime + (self.taken_at - earlier.taken_at)
+        return self.uptime < earlier.uptime or self.uptime < expected - timedelta(minutes=2)
