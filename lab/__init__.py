@@ -1,0 +1,1 @@
+"""Routers to run against, and what the demo and the end-to-end tests start them with."""
