@@ -8,11 +8,18 @@ translations.
 
 from enum import StrEnum
 
+from .model import PortMapping
+
 
 class RouterError(Exception):
-    """Anything that keeps a router from doing what was asked."""
+    """Anything that keeps a router from doing what was asked.
+
+    `left` holds the mappings that a failed `Router.open` made and could not
+    take back: they may be open and have to be closed later.
+    """
 
     translation_key = "router_error"
+    left: tuple[PortMapping, ...] = ()
 
     def __init__(self, **placeholders: str) -> None:
         """Take the placeholders of the translation, all of them text."""
@@ -42,14 +49,16 @@ class Refusal(StrEnum):
     DOUBLE_NAT = "double_nat"
     SAME_PORT_ONLY = "same_port_only"
     ANY_SOURCE_ONLY = "any_source_only"
+    ONE_SOURCE_ONLY = "one_source_only"
     ALL_PORTS_ONLY = "all_ports_only"
     SOURCE_IGNORED = "source_ignored"
 
 
 class NotPermittedError(RouterError):
-    """The router will not, and `reason` says why (placeholders: port, host).
+    """The router will not, and `reason` says why (placeholders: port, host, detail).
 
-    `host` is the internal host that was asked for.
+    `host` is the internal host that was asked for; `detail` is what the router
+    said, in short ASCII text, "" where it was not asked.
     """
 
     def __init__(self, reason: Refusal, **placeholders: str) -> None:
@@ -84,13 +93,13 @@ class NotClosedError(RouterError):
 
 
 class UnsupportedError(RouterError):
-    """What answers is no router that this driver can speak to (host)."""
+    """What answers is no router that this driver can speak to (host, detail)."""
 
     translation_key = "unsupported"
 
 
 class InvalidForwardError(RouterError):
-    """The router calls the values of the forward invalid (port, host)."""
+    """The router calls the values of the forward invalid (port, host, detail)."""
 
     translation_key = "invalid_forward"
 

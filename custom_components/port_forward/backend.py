@@ -1,0 +1,76 @@
+"""What stands behind a config entry: its driver and its ledger."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+from homeassistant.const import CONF_URL
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+
+from .const import CONF_DRIVER, CONF_WAN, DOMAIN, LOGGER
+from .openings import Keeper, Ledger, LedgerUnreadableError, Opening
+from .routers.registry import DRIVERS
+from .routers.router import Router
+
+
+def make_router(hass: HomeAssistant, entry: ConfigEntry, ledger: Ledger) -> Router:
+    """Return the driver of the entry, not yet connected."""
+    # Routers sign their own certificates, if they speak TLS at all.
+    session = async_get_clientsession(hass, verify_ssl=False)
+    driver = DRIVERS[entry.data[CONF_DRIVER]]
+    return driver(session, entry.data[CONF_URL], wan=entry.data[CONF_WAN], learned=ledger.learned)
+
+
+async def async_load_ledger(hass: HomeAssistant, entry: ConfigEntry) -> Ledger:
+    """Return the ledger of the entry, empty when its file is damaged; the user is told."""
+    ledger = Ledger(hass, entry.entry_id)
+    try:
+        await ledger.load()
+    except LedgerUnreadableError as error:
+        LOGGER.error("%s", error)
+        ir.async_create_issue(
+            hass,
+            DOMAIN,
+            f"ledger_unreadable_{entry.entry_id}",
+            is_fixable=False,
+            is_persistent=True,
+            severity=ir.IssueSeverity.ERROR,
+            translation_key="ledger_unreadable",
+            translation_placeholders={"router": entry.title, "path": str(error.kept_as)},
+        )
+    return ledger
+
+
+async def async_close_all(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Close every opening of the router, whether its entry is loaded or not.
+
+    Raises RouterError when one could not be closed; it is in the ledger then.
+    """
+    if entry.state is ConfigEntryState.LOADED:
+        await entry.runtime_data.keeper.close_all()
+        return
+    ledger = await async_load_ledger(hass, entry)
+    if ledger.openings:
+        router = make_router(hass, entry, ledger)
+        await router.connect()
+        await Keeper(hass, router, ledger, lease=timedelta(0), on_change=lambda: None).close_all()
+
+
+def report_left_open(hass: HomeAssistant, entry: ConfigEntry, openings: Iterable[Opening]) -> None:
+    """Tell which ports may still be open on a router that nobody watches any more."""
+    ports = sorted(
+        f"{opening.forward.external_ports} ({opening.forward.name})" for opening in openings
+    )
+    LOGGER.warning("Could not close on %s: %s", entry.title, ", ".join(ports))
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        f"left_open_{entry.entry_id}",
+        is_fixable=False,
+        is_persistent=True,
+        severity=ir.IssueSeverity.ERROR,
+        translation_key="left_open",
+        translation_placeholders={"router": entry.title, "ports": ", ".join(ports)},
+    )

@@ -1,0 +1,35 @@
+"""Constants of the Port Forward integration."""
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+DOMAIN: Final = "port_forward"
+LOGGER: Final = logging.getLogger(__package__)
+
+SUBENTRY_TYPE_FORWARD: Final = "forward"
+
+# Entry data: which driver speaks to the router, where, and to which of its WANs.
+CONF_DRIVER: Final = "driver"
+CONF_WAN: Final = "wan"
+
+# Entry options, both in seconds.
+CONF_REFRESH_INTERVAL: Final = "refresh_interval"
+CONF_LEASE: Final = "lease"
+DEFAULT_REFRESH_INTERVAL: Final = timedelta(seconds=60)
+DEFAULT_LEASE: Final = timedelta(hours=1)
+
+# Subentry data: a forward as the user typed it. Ports stay text, because
+# "8000-8010" is what the user gave and wants to see again.
+CONF_INTERNAL_HOST: Final = "internal_host"
+CONF_INTERNAL_PORTS: Final = "internal_ports"
+CONF_EXTERNAL_PORTS: Final = "external_ports"
+CONF_ALLOWED_SOURCE: Final = "allowed_source"
+
+# In place of an address: whatever machine Home Assistant runs on.
+THIS_HOME_ASSISTANT: Final = "home_assistant"
+
+PROTOCOL_BOTH: Final = "both"
+
+# What one forward may make of the router's table. Most hold 32 to 128 rows.
+MAX_MAPPINGS_PER_FORWARD: Final = 100

@@ -1,0 +1,61 @@
+"""Which routers there are: those that announced themselves, and the gateway."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address
+
+import aiohttp
+from homeassistant.components import ssdp
+from homeassistant.components.network import async_get_adapters
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.service_info.ssdp import ATTR_UPNP_FRIENDLY_NAME, SsdpServiceInfo
+
+from .const import LOGGER
+from .gateway import default_gateways
+from .routers.errors import RouterError
+from .routers.upnp import describe, same_host, search
+
+_GATEWAY_TYPES = (
+    "urn:schemas-upnp-org:device:InternetGatewayDevice:1",
+    "urn:schemas-upnp-org:device:InternetGatewayDevice:2",
+)
+
+
+async def async_find_routers(
+    hass: HomeAssistant, session: aiohttp.ClientSession
+) -> Mapping[str, str]:
+    """Return the description URL of each router with its name."""
+    found: dict[str, str] = {}
+    for gateway_type in _GATEWAY_TYPES:
+        for info in await ssdp.async_get_discovery_info_by_st(hass, gateway_type):
+            if info.ssdp_location and await async_is_trusted(hass, info):
+                found[info.ssdp_location] = info.upnp.get(ATTR_UPNP_FRIENDLY_NAME, "")
+    # Some routers answer no multicast, only a search sent to themselves (Q43).
+    for gateway in await _async_gateways(hass):
+        try:
+            location = await search(str(gateway))
+            if location and location not in found:
+                found[location] = (await describe(session, location)).info.name
+        except RouterError as error:
+            LOGGER.debug("The gateway %s is no UPnP router: %s", gateway, error)
+    return found
+
+
+async def async_is_trusted(hass: HomeAssistant, info: SsdpServiceInfo) -> bool:
+    """Tell whether the announcement speaks for the host that sent it, or for the gateway.
+
+    Anybody in the network can announce a router that is somewhere else. Google
+    Wifi does so for good reasons (Q34), but then names the gateway.
+    """
+    location = info.ssdp_location
+    sender = info.ssdp_headers.get("_host") or info.ssdp_headers.get("host_addr")
+    if not location or not isinstance(sender, str):
+        return False
+    return same_host(location, sender) or any(
+        same_host(location, str(gateway)) for gateway in await _async_gateways(hass)
+    )
+
+
+async def _async_gateways(hass: HomeAssistant) -> list[IPv4Address]:
+    """Return the gateways behind the adapters that the user lets Home Assistant use."""
+    enabled = {adapter["name"] for adapter in await async_get_adapters(hass) if adapter["enabled"]}
+    return await hass.async_add_executor_job(default_gateways, enabled)

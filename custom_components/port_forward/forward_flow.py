@@ -1,0 +1,122 @@
+"""The flow that adds a forward to a router, or edits it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import voluptuous as vol
+from homeassistant.config_entries import ConfigSubentryFlow, SubentryFlowResult
+from homeassistant.const import CONF_NAME, CONF_PROTOCOL, CONF_URL
+from homeassistant.helpers.selector import (
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+    TextSelector,
+)
+
+from .const import (
+    CONF_ALLOWED_SOURCE,
+    CONF_EXTERNAL_PORTS,
+    CONF_INTERNAL_HOST,
+    CONF_INTERNAL_PORTS,
+    PROTOCOL_BOTH,
+    SUBENTRY_TYPE_FORWARD,
+    THIS_HOME_ASSISTANT,
+)
+from .forwards import FieldError, ForwardSettings, check_free, check_name
+from .hosts import HostError, async_resolve_host, async_router_address
+from .routers.model import Protocol
+
+_SCHEMA = vol.Schema(
+    {
+        vol.Required(CONF_NAME): TextSelector(),
+        vol.Required(CONF_INTERNAL_HOST): SelectSelector(
+            SelectSelectorConfig(
+                options=[THIS_HOME_ASSISTANT],
+                custom_value=True,
+                mode=SelectSelectorMode.DROPDOWN,
+                translation_key="internal_host",
+            )
+        ),
+        vol.Required(CONF_PROTOCOL, default=Protocol.TCP.value): SelectSelector(
+            SelectSelectorConfig(
+                options=[*Protocol, PROTOCOL_BOTH],
+                mode=SelectSelectorMode.DROPDOWN,
+                translation_key="protocol",
+            )
+        ),
+        vol.Required(CONF_INTERNAL_PORTS): TextSelector(),
+        vol.Optional(CONF_EXTERNAL_PORTS): TextSelector(),
+        vol.Optional(CONF_ALLOWED_SOURCE): TextSelector(),
+    }
+)
+
+
+class ForwardSubentryFlow(ConfigSubentryFlow):
+    """Asks what the user wants to be able to open."""
+
+    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Add a forward."""
+        errors, placeholders = await self._async_check(user_input)
+        if user_input is not None and not errors:
+            return self.async_create_entry(**_title_and_data(user_input))
+        return self._show("user", user_input, errors, placeholders)
+
+    async def async_step_reconfigure(
+        self, user_input: dict[str, Any] | None = None
+    ) -> SubentryFlowResult:
+        """Edit a forward."""
+        subentry = self._get_reconfigure_subentry()
+        errors, placeholders = await self._async_check(user_input)
+        if user_input is not None and not errors:
+            return self.async_update_and_abort(
+                self._get_entry(), subentry, **_title_and_data(user_input)
+            )
+        shown = user_input or {CONF_NAME: subentry.title, **subentry.data}
+        return self._show("reconfigure", shown, errors, placeholders)
+
+    def _show(
+        self,
+        step_id: str,
+        values: Mapping[str, Any] | None,
+        errors: dict[str, str],
+        placeholders: Mapping[str, str],
+    ) -> SubentryFlowResult:
+        return self.async_show_form(
+            step_id=step_id,
+            data_schema=self.add_suggested_values_to_schema(_SCHEMA, values),
+            errors=errors,
+            description_placeholders=placeholders,
+        )
+
+    async def _async_check(
+        self, user_input: Mapping[str, Any] | None
+    ) -> tuple[dict[str, str], Mapping[str, str]]:
+        """Return the errors of the form and the placeholders of their texts."""
+        if user_input is None:
+            return {}, {}
+        entry = self._get_entry()
+        edited = self.context.get("subentry_id")
+        try:
+            check_name(user_input[CONF_NAME])
+            settings = ForwardSettings.from_input(user_input)
+            check_free(
+                settings,
+                (
+                    subentry
+                    for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD)
+                    if subentry.subentry_id != edited
+                ),
+            )
+            router = await async_router_address(self.hass, entry.data[CONF_URL])
+            await async_resolve_host(self.hass, settings.internal_host, router)
+        except FieldError as error:
+            return {error.field: error.key}, error.placeholders
+        except HostError as error:
+            return {CONF_INTERNAL_HOST: error.key}, error.placeholders
+        return {}, {}
+
+
+def _title_and_data(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the subentry keeps: the name is its title."""
+    data = {key: str(value).strip() for key, value in user_input.items()}
+    return {"title": data.pop(CONF_NAME), "data": data}

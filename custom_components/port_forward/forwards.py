@@ -1,0 +1,130 @@
+"""Forwards as the user typed them (subentry data), and as the drivers take them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.const import CONF_NAME, CONF_PROTOCOL
+
+from .const import (
+    CONF_ALLOWED_SOURCE,
+    CONF_EXTERNAL_PORTS,
+    CONF_INTERNAL_HOST,
+    CONF_INTERNAL_PORTS,
+    MAX_MAPPINGS_PER_FORWARD,
+    PROTOCOL_BOTH,
+)
+from .routers.model import Forward, PortRange, Protocol
+
+
+class FieldError(Exception):
+    """A value of the form cannot be used: at which field, why, and with what."""
+
+    def __init__(self, field: str, key: str, **placeholders: str) -> None:
+        """Take the field of the form and the translation key of the error."""
+        super().__init__(f"{field}: {key}")
+        self.field = field
+        self.key = key
+        self.placeholders = placeholders
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForwardSettings:
+    """A forward with everything but its host worked out."""
+
+    internal_host: str
+    protocols: tuple[Protocol, ...]
+    external_ports: PortRange
+    internal_ports: PortRange
+    allowed_source: IPv4Network | None
+
+    @classmethod
+    def from_input(cls, data: Mapping[str, str]) -> ForwardSettings:
+        """Read what the form gave or the subentry holds; raises FieldError."""
+        protocols = (
+            (Protocol.TCP, Protocol.UDP)
+            if data[CONF_PROTOCOL] == PROTOCOL_BOTH
+            else (Protocol(data[CONF_PROTOCOL]),)
+        )
+        internal_ports = _ports(CONF_INTERNAL_PORTS, data[CONF_INTERNAL_PORTS])
+        # Left empty, the external ports are the internal ones.
+        external = data.get(CONF_EXTERNAL_PORTS, "").strip()
+        external_ports = _ports(CONF_EXTERNAL_PORTS, external) if external else internal_ports
+        if len(external_ports) != len(internal_ports):
+            raise FieldError(
+                CONF_EXTERNAL_PORTS,
+                "ranges_differ",
+                internal=str(len(internal_ports)),
+                external=str(len(external_ports)),
+            )
+        mappings = len(external_ports) * len(protocols)
+        if mappings > MAX_MAPPINGS_PER_FORWARD:
+            field = CONF_EXTERNAL_PORTS if external else CONF_INTERNAL_PORTS
+            raise FieldError(
+                field,
+                "too_many_mappings",
+                mappings=str(mappings),
+                maximum=str(MAX_MAPPINGS_PER_FORWARD),
+            )
+        return cls(
+            internal_host=data[CONF_INTERNAL_HOST].strip(),
+            protocols=protocols,
+            external_ports=external_ports,
+            internal_ports=internal_ports,
+            allowed_source=_source(data.get(CONF_ALLOWED_SOURCE, "").strip()),
+        )
+
+    def clashes_with(self, other: ForwardSettings) -> bool:
+        """Tell whether both want the same external port of the same protocol."""
+        return not set(self.protocols).isdisjoint(other.protocols) and self.external_ports.overlaps(
+            other.external_ports
+        )
+
+    def forward(self, subentry: ConfigSubentry, internal_host: IPv4Address) -> Forward:
+        """Return the forward of this subentry, aimed at the host as it resolved."""
+        return Forward(
+            id=subentry.subentry_id,
+            name=subentry.title,
+            internal_host=internal_host,
+            protocols=self.protocols,
+            external_ports=self.external_ports,
+            internal_ports=self.internal_ports,
+            allowed_source=self.allowed_source,
+        )
+
+
+def check_name(name: str) -> None:
+    """Raise FieldError for a name that shows nothing."""
+    if not name.strip():
+        raise FieldError(CONF_NAME, "name_empty")
+
+
+def check_free(settings: ForwardSettings, others: Iterable[ConfigSubentry]) -> None:
+    """Raise FieldError when another forward has an external port of `settings`."""
+    for other in others:
+        if settings.clashes_with(ForwardSettings.from_input(other.data)):
+            raise FieldError(
+                CONF_EXTERNAL_PORTS,
+                "ports_in_use",
+                ports=str(settings.external_ports),
+                forward=other.title,
+            )
+
+
+def _ports(field: str, text: str) -> PortRange:
+    try:
+        return PortRange.parse(text)
+    except ValueError:
+        raise FieldError(field, "invalid_ports", ports=text) from None
+
+
+def _source(text: str) -> IPv4Network | None:
+    if not text:
+        return None
+    try:
+        network = IPv4Network(text)
+    except ValueError:
+        raise FieldError(CONF_ALLOWED_SOURCE, "invalid_source", source=text) from None
+    # The whole internet as a network is what an empty field means.
+    return network if network.prefixlen else None

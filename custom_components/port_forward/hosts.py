@@ -1,0 +1,111 @@
+"""Which machine a forward leads to, and whether it may."""
+
+import socket
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from homeassistant.components.network import async_get_adapters
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from yarl import URL
+
+from .const import DOMAIN, THIS_HOME_ASSISTANT
+
+
+class HostError(HomeAssistantError):
+    """The internal host cannot be used; `key` and `placeholders` say why."""
+
+    def __init__(self, key: str, **placeholders: str) -> None:
+        """Take the translation key, which forms use at the field as well."""
+        super().__init__(
+            translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders
+        )
+        self.key = key
+        self.placeholders = placeholders
+
+
+async def async_router_address(hass: HomeAssistant, url: str) -> IPv4Address:
+    """Return the address of the router behind its URL.
+
+    Raises HostError when its name does not resolve.
+    """
+    host = URL(url).host or ""
+    addresses = await _async_lookup(hass, host)
+    if not addresses:
+        raise HostError("host_unknown", host=host)
+    return addresses[0]
+
+
+async def async_resolve_host(hass: HomeAssistant, host: str, router: IPv4Address) -> IPv4Address:
+    """Return the address that a forward to `host` leads to right now.
+
+    `host` is an address, a name or THIS_HOME_ASSISTANT. Raises HostError when
+    there is none, or when it is not a machine in the router's network: a
+    router would take it, and the port would lead to a stranger.
+    """
+    networks = [
+        interface.network
+        for adapter in await async_get_adapters(hass)
+        for ipv4 in adapter["ipv4"]
+        if router
+        in (interface := IPv4Interface(f"{ipv4['address']}/{ipv4['network_prefix']}")).network
+    ]
+    if host == THIS_HOME_ASSISTANT:
+        own = _own_address(router)
+        # In a container with a network of its own, the router cannot reach
+        # the address that Home Assistant has there.
+        if own is None or (not networks and own != router):
+            raise HostError("own_address_unknown", router=str(router))
+        return own
+    addresses = await _async_lookup(hass, host)
+    if not addresses:
+        raise HostError("host_unknown", host=host)
+    for address in addresses:
+        if _is_machine(address) and (
+            any(_is_host_of(address, network) for network in networks)
+            if networks
+            else address.is_private
+        ):
+            return address
+    raise HostError("host_outside", host=host, router=str(router))
+
+
+def _is_machine(address: IPv4Address) -> bool:
+    return not (address.is_multicast or address.is_unspecified or address.is_reserved)
+
+
+def _is_host_of(address: IPv4Address, network: IPv4Network) -> bool:
+    """Tell whether it is in the network, and neither the network itself nor its broadcast."""
+    if address not in network:
+        return False
+    # Networks of one or two addresses have neither (RFC 3021).
+    return network.prefixlen >= network.max_prefixlen - 1 or address not in (
+        network.network_address,
+        network.broadcast_address,
+    )
+
+
+async def _async_lookup(hass: HomeAssistant, host: str) -> list[IPv4Address]:
+    try:
+        found = await hass.loop.getaddrinfo(
+            host, None, family=socket.AF_INET, type=socket.SOCK_STREAM
+        )
+    # UnicodeError: a label of more than 63 characters.
+    except OSError, UnicodeError:
+        return []
+    return [IPv4Address(sockaddr[0]) for *_, sockaddr in found]
+
+
+def _own_address(router: IPv4Address) -> IPv4Address | None:
+    """Return the address from which this machine speaks to the router.
+
+    Home Assistant's own helper answers with the first enabled adapter where
+    the right one is not enabled for it, which may be another network.
+    Connecting a datagram socket sends nothing.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0)
+        try:
+            probe.connect((str(router), 1))
+        except OSError:
+            return None
+        return IPv4Address(probe.getsockname()[0])

@@ -1,0 +1,258 @@
+"""The ledger: every opening, on disk before the router is asked for it.
+
+Home Assistant's `Store` is not used on purpose. It logs a write that failed
+and goes on, and postpones writes while Home Assistant stops; a port must not
+be opened on such a promise. Here a write has happened, or it raised.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import NotRequired, TypedDict, cast
+
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers.json import save_json
+from homeassistant.helpers.storage import STORAGE_DIR
+from homeassistant.util import dt as dt_util
+from homeassistant.util.json import load_json_object
+
+from ..const import DOMAIN
+from ..routers.model import Forward, PortMapping, PortRange, Protocol, Snapshot
+
+_VERSION = 1
+
+
+class Phase(StrEnum):
+    """How far an opening has come, so that a restart knows what it may find.
+
+    OPENING: the router may hold some of the mappings. OPEN: it held them all.
+    LOST: the router lost them and they are to be made again. CLOSING: whatever
+    it still holds has to go.
+    """
+
+    OPENING = "opening"
+    OPEN = "open"
+    LOST = "lost"
+    CLOSING = "closing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """One period in which a forward is open.
+
+    `forward` is as it was when opened, whatever the user has edited since.
+    `lease_until` is when the router lets go of the mappings unless they are
+    renewed; None when it does not.
+    """
+
+    forward: Forward
+    mappings: tuple[PortMapping, ...]
+    phase: Phase
+    opened_at: datetime
+    lease_until: datetime | None = None
+
+    def within(self, phase: Phase) -> Opening:
+        """Return the same opening in another phase."""
+        return replace(self, phase=phase)
+
+
+class LedgerUnreadableError(HomeAssistantError):
+    """The file is damaged; it was kept aside under `kept_as`."""
+
+    def __init__(self, kept_as: Path) -> None:
+        """Take the path of the kept file."""
+        super().__init__(
+            translation_domain=DOMAIN,
+            translation_key="ledger_unreadable",
+            translation_placeholders={"path": str(kept_as)},
+        )
+        self.kept_as = kept_as
+
+
+class Ledger:
+    """The openings of one router, and what its driver has learned of it.
+
+    Changes are awaited until they are on disk, atomically. Raises
+    HomeAssistantError when the disk does not take them, and then keeps what it
+    held before.
+    """
+
+    def __init__(self, hass: HomeAssistant, entry_id: str) -> None:
+        """Name the file; nothing is read yet."""
+        self._hass = hass
+        self._path = Path(hass.config.path(STORAGE_DIR, f"{DOMAIN}.{entry_id}"))
+        self.openings: dict[str, Opening] = {}
+        self.learned: dict[str, str] = {}
+        self.last_seen: Snapshot | None = None
+
+    async def load(self) -> None:
+        """Read the file, if there is one.
+
+        Raises LedgerUnreadableError when it makes no sense; the ledger is then
+        empty and usable.
+        """
+        stored = await self._hass.async_add_executor_job(_read, self._path)
+        self.learned = stored.get("learned", {})
+        self.openings = {
+            opening.forward.id: opening
+            for opening in map(_opening_from_json, stored.get("openings", ()))
+        }
+        if seen := stored.get("last_seen"):
+            self.last_seen = Snapshot(
+                taken_at=datetime.fromisoformat(seen["taken_at"]),
+                uptime=timedelta(seconds=seen["uptime"]),
+                external_address=None,
+                connected=None,
+                mappings=(),
+            )
+
+    async def record(self, opening: Opening) -> None:
+        """Put `opening` in place of the one of the same forward."""
+        await self._save({**self.openings, opening.forward.id: opening})
+
+    async def strike(self, forward_id: str) -> None:
+        """Drop the opening of this forward: the router confirmed that it is closed."""
+        await self._save({key: row for key, row in self.openings.items() if key != forward_id})
+
+    async def remove(self) -> None:
+        """Delete the file."""
+        await self._hass.async_add_executor_job(lambda: self._path.unlink(missing_ok=True))
+
+    async def _save(self, openings: dict[str, Opening]) -> None:
+        data: _LedgerJson = {
+            "version": _VERSION,
+            "learned": self.learned,
+            "openings": [_opening_to_json(opening) for opening in openings.values()],
+        }
+        if self.last_seen and self.last_seen.uptime is not None:
+            data["last_seen"] = {
+                "taken_at": self.last_seen.taken_at.isoformat(),
+                "uptime": self.last_seen.uptime.total_seconds(),
+            }
+        await self._hass.async_add_executor_job(_write, self._path, data)
+        self.openings = openings
+
+
+class _MappingJson(TypedDict):
+    protocols: list[str]
+    external_ports: str
+    internal_host: str
+    internal_ports: str | None
+    allowed_source: str
+
+
+class _ForwardJson(TypedDict):
+    id: str
+    name: str
+    internal_host: str
+    protocols: list[str]
+    external_ports: str
+    internal_ports: str
+    allowed_source: str | None
+
+
+class _OpeningJson(TypedDict):
+    forward: _ForwardJson
+    mappings: list[_MappingJson]
+    phase: str
+    opened_at: str
+    lease_until: str | None
+
+
+class _SeenJson(TypedDict):
+    taken_at: str
+    uptime: float
+
+
+class _LedgerJson(TypedDict):
+    version: int
+    learned: dict[str, str]
+    openings: list[_OpeningJson]
+    last_seen: NotRequired[_SeenJson]
+
+
+def _write(path: Path, data: _LedgerJson) -> None:
+    save_json(str(path), cast("dict[str, object]", data), private=True, atomic_writes=True)
+
+
+def _read(path: Path) -> _LedgerJson:
+    empty: _LedgerJson = {"version": _VERSION, "learned": {}, "openings": []}
+    try:
+        stored = cast("_LedgerJson", load_json_object(path, default={})) or empty
+        for opening in stored["openings"]:
+            _opening_from_json(opening)
+    except (HomeAssistantError, KeyError, TypeError, ValueError, AttributeError) as error:
+        kept_as = path.with_name(f"{path.name}.corrupt.{dt_util.utcnow():%Y-%m-%dT%H-%M-%S}")
+        path.replace(kept_as)
+        raise LedgerUnreadableError(kept_as) from error
+    return stored
+
+
+def _mapping_to_json(mapping: PortMapping) -> _MappingJson:
+    return {
+        "protocols": list(mapping.protocols),
+        "external_ports": str(mapping.external_ports),
+        "internal_host": mapping.internal_host,
+        "internal_ports": str(mapping.internal_ports) if mapping.internal_ports else None,
+        "allowed_source": mapping.allowed_source,
+    }
+
+
+def _mapping_from_json(data: _MappingJson) -> PortMapping:
+    internal_ports = data["internal_ports"]
+    return PortMapping(
+        protocols=tuple(map(Protocol, data["protocols"])),
+        external_ports=PortRange.parse(data["external_ports"]),
+        internal_host=data["internal_host"],
+        internal_ports=PortRange.parse(internal_ports) if internal_ports else None,
+        allowed_source=data["allowed_source"],
+    )
+
+
+def _forward_to_json(forward: Forward) -> _ForwardJson:
+    return {
+        "id": forward.id,
+        "name": forward.name,
+        "internal_host": str(forward.internal_host),
+        "protocols": list(forward.protocols),
+        "external_ports": str(forward.external_ports),
+        "internal_ports": str(forward.internal_ports),
+        "allowed_source": str(forward.allowed_source) if forward.allowed_source else None,
+    }
+
+
+def _forward_from_json(data: _ForwardJson) -> Forward:
+    source = data["allowed_source"]
+    return Forward(
+        id=data["id"],
+        name=data["name"],
+        internal_host=IPv4Address(data["internal_host"]),
+        protocols=tuple(map(Protocol, data["protocols"])),
+        external_ports=PortRange.parse(data["external_ports"]),
+        internal_ports=PortRange.parse(data["internal_ports"]),
+        allowed_source=IPv4Network(source) if source else None,
+    )
+
+
+def _opening_to_json(opening: Opening) -> _OpeningJson:
+    return {
+        "forward": _forward_to_json(opening.forward),
+        "mappings": [_mapping_to_json(mapping) for mapping in opening.mappings],
+        "phase": opening.phase,
+        "opened_at": opening.opened_at.isoformat(),
+        "lease_until": opening.lease_until.isoformat() if opening.lease_until else None,
+    }
+
+
+def _opening_from_json(data: _OpeningJson) -> Opening:
+    lease_until = data["lease_until"]
+    return Opening(
+        forward=_forward_from_json(data["forward"]),
+        mappings=tuple(map(_mapping_from_json, data["mappings"])),
+        phase=Phase(data["phase"]),
+        opened_at=datetime.fromisoformat(data["opened_at"]),
+        lease_until=datetime.fromisoformat(lease_until) if lease_until else None,
+    )

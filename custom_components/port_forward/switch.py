@@ -1,0 +1,55 @@
+"""The switch of a forward: on while the router holds its port mapping."""
+
+from typing import Any, override
+
+from homeassistant.components.switch import SwitchEntity
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import SUBENTRY_TYPE_FORWARD
+from .coordinator import PortForwardConfigEntry
+from .entity import ForwardEntity, translated_errors
+
+# Routers fail under parallel requests; one command at a time.
+PARALLEL_UPDATES = 1
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: PortForwardConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add a switch for each forward."""
+    for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):
+        async_add_entities(
+            [ForwardSwitch(entry.runtime_data, subentry, "switch")],
+            config_subentry_id=subentry.subentry_id,
+        )
+
+
+class ForwardSwitch(ForwardEntity, SwitchEntity):
+    """Opens and closes one forward."""
+
+    _attr_name = None
+    _attr_translation_key = "forward"
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Tell what the router holds, not what was last asked."""
+        return self.coordinator.async_is_open(self._forward_id)
+
+    @override
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Open the forward."""
+        forward = await self.coordinator.async_forward(self._forward_id)
+        with translated_errors():
+            await self.coordinator.keeper.open(forward)
+
+    @override
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Close the forward."""
+        with translated_errors():
+            await self.coordinator.keeper.close(
+                self._forward_id, self.coordinator.forwards.get(self._forward_id)
+            )

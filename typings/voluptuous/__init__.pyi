@@ -1,0 +1,3 @@
+# Home Assistant puts probatio in the place of voluptuous when it starts, so
+# that is what `import voluptuous` gives, and what its own signatures expect.
+from probatio import *
