@@ -14,6 +14,8 @@ from typing import Self, override
 PORT_MIN = 1
 PORT_MAX = 65535
 
+_ANY_SOURCE = ("", "*", "0.0.0.0", "0.0.0.0/0")  # noqa: S104  # spellings; nothing is bound
+
 
 class Protocol(StrEnum):
     """A transport protocol that can be forwarded."""
@@ -108,9 +110,10 @@ class PortMapping:
 
     `internal_host` and `allowed_source` stay text, because routers show names,
     `*` and worse there, and a row must not get lost for it; `allowed_source`
-    is "" for any. `internal_ports` is None where the router shows none that
-    make sense. `lease` is what remains of it as the router tells, None for a
-    permanent mapping or a router that does not say.
+    is "" for any in all that we ask for, see also `key`. `internal_ports` is
+    None where the router shows none that make sense. `lease` is what remains
+    of it as the router tells, None for a permanent mapping or a router that
+    does not say.
     """
 
     protocols: tuple[Protocol, ...]
@@ -124,9 +127,14 @@ class PortMapping:
 
     @property
     def key(self) -> str:
-        """What makes it this rule and no other, as a router tells them apart."""
+        """What makes it this rule and no other: the packets that it applies to.
+
+        All spellings of "any source" are one. A router that takes them for two
+        rules (miniupnpd, Q18) may so show two rows of one key.
+        """
         protocols = "+".join(sorted(self.protocols))
-        return f"{protocols}/{self.external_ports}/{self.allowed_source}"
+        source = "" if self.allowed_source in _ANY_SOURCE else self.allowed_source
+        return f"{protocols}/{self.external_ports}/{source}"
 
     @property
     def target(self) -> str:
@@ -204,8 +212,12 @@ class Snapshot:
     mappings: tuple[PortMapping, ...]
 
     def find(self, wanted: PortMapping) -> PortMapping | None:
-        """Return the row with the key of `wanted`, whoever owns it, or None."""
-        return next((row for row in self.mappings if row.key == wanted.key), None)
+        """Return the row with the key of `wanted`, whoever owns it, or None.
+
+        Where two rows have it, the one that leads where `wanted` does.
+        """
+        rows = [row for row in self.mappings if row.key == wanted.key]
+        return next((row for row in rows if row.target == wanted.target), rows[0] if rows else None)
 
     def restarted_since(self, earlier: Snapshot) -> bool:
         """Tell whether the router, or its WAN connection, began anew in between.

@@ -1,4 +1,4 @@
-"""The contract that every driver keeps, and the registry of drivers."""
+"""The contract that every driver keeps."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -41,6 +41,8 @@ class Router(ABC):
         """Return the mappings that opening `forward` will ask for.
 
         No request is made: the ledger has to hold them before the first one.
+        Raises NotPermittedError and InvalidForwardError for what no router of
+        this kind could map.
         """
 
     @abstractmethod

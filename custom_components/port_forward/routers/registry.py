@@ -1,0 +1,26 @@
+"""The drivers there are, by the name that a router is stored with."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import aiohttp
+
+from .router import Router
+from .upnp import UpnpRouter
+
+
+class Driver(Protocol):
+    """What makes a router of a config entry's data, not yet connected."""
+
+    def __call__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        *,
+        wan: str | None,
+        learned: Mapping[str, str],
+    ) -> Router:
+        """Take how to reach the router, which of its WANs, and what `Router.learned` was."""
+
+
+DRIVERS: Mapping[str, Driver] = {"upnp": UpnpRouter}

@@ -1,0 +1,23 @@
+"""UPnP Internet Gateway Devices, versions 1 and 2, and the TR-064 services named alike.
+
+Sources: UPnP Device Architecture 1.1 (UDA), WANIPConnection:1 and :2,
+WANPPPConnection:1. What real routers do instead is cited where it is handled.
+"""
+
+from .description import Description, WanService, describe
+from .driver import UpnpRouter
+from .ssdp import same_host, search
+from .survey import WanSurvey, survey
+from .tag import forward_id_of
+
+__all__ = [
+    "Description",
+    "UpnpRouter",
+    "WanService",
+    "WanSurvey",
+    "describe",
+    "forward_id_of",
+    "same_host",
+    "search",
+    "survey",
+]

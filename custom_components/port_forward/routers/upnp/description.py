@@ -1,0 +1,180 @@
+"""The root description: who the router is, and the WAN services it has.
+
+Nothing but this one document is ever fetched. The SCPDs tell nothing that the
+standard does not, and on real routers they are missing, malformed or wrong
+(Q28, Q33).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urljoin, urlsplit
+from xml.etree.ElementTree import Element  # only the type
+
+import aiohttp
+
+from ..errors import ProtocolError, UnsupportedError
+from ..model import RouterInfo
+from .lenient_xml import NotXmlError, children, decode, find, parse, text
+from .transport import TIMEOUT, Transport
+
+# Huawei HG531 and FRITZ!Box announce the types of TR-064, whose actions are the same (Q32).
+_WAN_SERVICE = re.compile(
+    r"urn:(?:schemas-upnp-org|dslforum-org):service:(WAN(?:IP|PPP)Connection):([1-9][0-9]?)"
+)
+_HTTP_OK = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WanService:
+    """One WAN connection of the router, as its description tells.
+
+    `id` outlives reboots and moves of the control port: it is made of the UDN
+    of the device and the id of the service. `name` is for people.
+    """
+
+    id: str
+    service_type: str
+    version: int
+    control_url: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What the root description tells; `wans` are in document order, at least one."""
+
+    info: RouterInfo
+    udn: str
+    wans: tuple[WanService, ...]
+
+
+async def describe(
+    session: aiohttp.ClientSession,
+    url: str,
+    *,
+    timeout: float = TIMEOUT,  # noqa: ASYNC109  # that of each request, not of the whole
+) -> Description:
+    """Fetch and read the description at `url`.
+
+    Raises UnsupportedError when it is that of no router, RouterUnreachableError,
+    RouterTimeoutError and ProtocolError.
+    """
+    return await fetch(Transport(session, timeout=timeout), url)
+
+
+async def fetch(transport: Transport, url: str) -> Description:
+    """Do what `describe` does over a transport that is there already."""
+    host = _host(url)
+    status, body = await transport.request("GET", url)
+    if status != _HTTP_OK:
+        raise UnsupportedError(host=host, detail=f"HTTP {status}")
+    return read(url, body)
+
+
+def read(url: str, body: bytes) -> Description:
+    """Read the description that came from `url`; raises UnsupportedError and ProtocolError."""
+    host = _host(url)
+    try:
+        root = parse(decode(body))
+    except NotXmlError as error:
+        raise ProtocolError(host=host, detail="description is no XML") from error
+    device = find(root, "device")
+    udn = text(device, "UDN") if device is not None else ""
+    if device is None or not udn:
+        raise UnsupportedError(host=host, detail="no UPnP device")
+    base = _base(url, text(root, "URLBase"))
+    wans = tuple(_wan_services(device, url, base))
+    if not wans:
+        raise UnsupportedError(host=host, detail="no WAN connection service")
+    info = RouterInfo(
+        unique_id=udn,
+        name=text(device, "friendlyName") or text(device, "modelName") or host,
+        manufacturer=text(device, "manufacturer") or None,
+        model=text(device, "modelName") or None,
+        version=text(device, "modelNumber") or None,
+        serial_number=text(device, "serialNumber") or None,
+        configuration_url=_resolve(url, base, text(device, "presentationURL")),
+    )
+    return Description(info=info, udn=udn, wans=wans)
+
+
+def _host(url: str) -> str:
+    """Return the host of the address of a description; raises UnsupportedError without one."""
+    if (parts := _split(url)) is None:
+        raise UnsupportedError(host=url, detail="no address of a description")
+    return parts.hostname or ""
+
+
+def _wan_services(root: Element, url: str, base: str) -> Iterator[WanService]:
+    """Find every WAN service at any depth, equal types and equal ids included (Q29)."""
+    seen: dict[str, int] = {}
+    for device in _devices(root):
+        for element in _below(device, "serviceList", "service"):
+            service_type = text(element, "serviceType")
+            known = _WAN_SERVICE.fullmatch(service_type)
+            control_url = _resolve(url, base, text(element, "controlURL"))
+            if known is None or control_url is None:
+                continue
+            service_id = f"{text(device, 'UDN')}/{text(element, 'serviceId')}"
+            count = seen[service_id] = seen.get(service_id, 0) + 1
+            yield WanService(
+                id=service_id if count == 1 else f"{service_id}#{count}",
+                service_type=service_type,
+                version=int(known[2]),
+                control_url=control_url,
+                name=f"{text(device, 'friendlyName') or 'WAN'} ({known[1]})",
+            )
+
+
+def _devices(root: Element) -> Iterator[Element]:
+    """Iterate over a device and those inside it, in document order and without recursion."""
+    waiting = [root]
+    while waiting:
+        device = waiting.pop()
+        yield device
+        waiting.extend(reversed(list(_below(device, "deviceList", "device"))))
+
+
+def _below(device: Element, list_name: str, item_name: str) -> Iterator[Element]:
+    return (item for items in children(device, list_name) for item in children(items, item_name))
+
+
+def _base(url: str, url_base: str) -> str:
+    """Return what relative URLs start from.
+
+    A URLBase on another host is wrong, not just in its host (DIR-655 says
+    127.0.0.1, Q35); one on another port of the same host is right.
+    """
+    base = _split(url_base)
+    there = _split(url)
+    return url_base if base and there and base.hostname == there.hostname else url
+
+
+def _resolve(url: str, base: str, reference: str) -> str | None:
+    """Return the absolute URL of a reference, always on the host of the description.
+
+    The port of an absolute URL is kept (Q35). An empty reference, or one that
+    is no HTTP address, gives None.
+    """
+    try:
+        parts = _split(urljoin(base, reference)) if reference else None
+    except ValueError:
+        return None
+    there = _split(url)
+    if parts is None or there is None:
+        return None
+    # urlsplit takes the brackets off an IPv6 address; URLs want them back.
+    host = f"[{there.hostname}]" if ":" in (there.hostname or "") else there.hostname
+    netloc = f"{host}:{parts.port}" if parts.port else f"{host}"
+    return parts._replace(netloc=netloc, fragment="").geturl()
+
+
+def _split(url: str) -> SplitResult | None:
+    """Take an HTTP URL apart, or return None for what is none."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable else None

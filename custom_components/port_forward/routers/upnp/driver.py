@@ -1,0 +1,205 @@
+"""The driver: the contract of `Router`, kept over UPnP IGD."""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import override
+
+import aiohttp
+
+from ..errors import Refusal, UnsupportedError
+from ..model import (
+    Capabilities,
+    Forward,
+    Leases,
+    Listing,
+    PortMapping,
+    PortRange,
+    RouterInfo,
+    Snapshot,
+)
+from ..router import Router
+from .description import Description, WanService, fetch
+from .lease import LEASES
+from .listing import LISTING, read_table
+from .opening import ALLOWED_SOURCE, OTHER_HOSTS, Opening
+from .refusal import not_permitted
+from .removal import remove
+from .survey import rank
+from .tag import description_of
+from .transport import TIMEOUT, Transport
+from .wan import WanConnection
+
+WAN = "wan"
+"""Key of `learned`: the id of the WAN that was picked, see `UpnpRouter.connect`."""
+
+_ONE_ADDRESS = 32  # bits of the prefix of a network that is a single address
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class UpnpRouter(Router):
+    """One Internet Gateway Device, or one WAN of it.
+
+    The other methods connect by themselves when `connect` was not called.
+    """
+
+    def __init__(  # noqa: PLR0913  # all but two have a default
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        *,
+        wan: str | None = None,
+        learned: Mapping[str, str] | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        """Take the URL of the description and `WanService.id`, None for the best one.
+
+        `clock` returns an aware time, `timeout` is in seconds a request.
+        """
+        self._transport = Transport(session, timeout=timeout)
+        self._url = url
+        self._wan_id = wan
+        self._learned = dict(learned or {})
+        self._clock = clock
+        self._connection: WanConnection | None = None
+        # What `open` made and `close` did not remove, by key: a list without them is partial.
+        self._granted: dict[str, PortMapping] = {}
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        """What this router can do as far as it is known by now."""
+        source = self._learned.get(ALLOWED_SOURCE)
+        other = self._learned.get(OTHER_HOSTS)
+        return Capabilities(
+            listing=Listing(self._learned.get(LISTING, Listing.FULL)),
+            leases=Leases(self._learned.get(LEASES, Leases.UNKNOWN)),
+            allowed_source=None if source is None else source == "yes",
+            other_hosts=None if other is None else other == "yes",
+            port_ranges=False,
+            both_protocols=False,
+        )
+
+    @property
+    @override
+    def learned(self) -> Mapping[str, str]:
+        """What was found out about the router and is worth knowing at the next start."""
+        return {key: str(value) for key, value in self._learned.items()}
+
+    @override
+    async def connect(self) -> RouterInfo:
+        """Read the description anew and find the WAN in it.
+
+        A WAN that was picked by its state stays picked while it exists: its
+        mappings could not be closed by asking another one.
+        """
+        description = await fetch(self._transport, self._url)
+        await self._attach(description)
+        return description.info
+
+    async def _attach(self, description: Description) -> WanConnection:
+        service = await self._pick(description)
+        self._learned[WAN] = service.id
+        self._connection = WanConnection(self._transport, service, self._locate)
+        return self._connection
+
+    async def _pick(self, description: Description) -> WanService:
+        by_id = {service.id: service for service in description.wans}
+        if self._wan_id is not None:
+            if self._wan_id not in by_id:
+                host = self._transport.host_of(self._url)
+                raise UnsupportedError(host=host, detail="the WAN connection is gone")
+            return by_id[self._wan_id]
+        if (picked := self._learned.get(WAN)) in by_id:
+            return by_id[picked]
+        if len(by_id) == 1:
+            return description.wans[0]
+        return (await rank(self._transport, description))[0].wan
+
+    async def _locate(self) -> WanService:
+        """Find out where the WAN is answering now."""
+        return await self._pick(await fetch(self._transport, self._url))
+
+    async def _wan(self) -> WanConnection:
+        return self._connection or await self._attach(await fetch(self._transport, self._url))
+
+    @override
+    async def snapshot(self) -> Snapshot:
+        """Return what the router holds now.
+
+        Mappings that `open` made and the list leaves out are asked for one by
+        one: some routers list only a part (TinyUPnP#7, AVM, Q25), and a switch
+        must not call closed what is open.
+        """
+        wan = await self._wan()
+        # Taken before the list is: what is opened meanwhile is missing for no reason.
+        granted = tuple(self._granted.values())
+        address = await wan.external_address()
+        status = await wan.status()
+        rows = list(await read_table(wan, self._learned))
+        listed = {row.key for row in rows}
+        unlisted = [mapping for mapping in granted if mapping.key not in listed]
+        if confirmed := [row for mapping in unlisted if (row := await wan.specific(mapping))]:
+            rows += confirmed
+            self._learned.setdefault(LISTING, Listing.PARTIAL)
+        elif granted and not unlisted:
+            self._learned.pop(LISTING, None)
+        return Snapshot(
+            taken_at=self._clock(),
+            external_address=address,
+            connected=status.connected,
+            uptime=status.uptime,
+            mappings=tuple(rows),
+        )
+
+    @override
+    def plan(self, forward: Forward) -> tuple[PortMapping, ...]:
+        """Return one mapping for each protocol and pair of ports; IGD knows no ranges.
+
+        Raises NotPermittedError for an allowed source of several addresses: a
+        remote host is a single one, and must not become wider.
+        """
+        description = description_of(forward)
+        source = forward.allowed_source
+        allowed_source = str(source.network_address) if source and source.prefixlen else ""
+        mappings = tuple(
+            PortMapping(
+                protocols=(protocol,),
+                external_ports=PortRange.single(external),
+                internal_host=str(forward.internal_host),
+                internal_ports=PortRange.single(internal),
+                allowed_source=allowed_source,
+                description=description,
+            )
+            for protocol in forward.protocols
+            for external, internal in zip(
+                forward.external_ports, forward.internal_ports, strict=True
+            )
+        )
+        if source and source.prefixlen not in (0, _ONE_ADDRESS):
+            raise not_permitted(Refusal.ONE_SOURCE_ONLY, mappings[0])
+        return mappings
+
+    @override
+    async def open(
+        self, forward: Forward, lease: timedelta, *, ours: Collection[PortMapping] = ()
+    ) -> tuple[PortMapping, ...]:
+        """Open `forward` for `lease`, zero for no end, and return its mappings as read back.
+
+        How the lease is chosen where the router will not take it is said at
+        `lease.ladder`; the mappings tell what it became.
+        """
+        plan = self.plan(forward)
+        opening = Opening(await self._wan(), forward, lease, ours, self._learned)
+        granted = await opening.run(plan)
+        self._granted.update((mapping.key, mapping) for mapping in granted)
+        return granted
+
+    @override
+    async def close(self, mapping: PortMapping) -> None:
+        """Remove `mapping`, unless something else stands in its place, and make sure."""
+        await remove(await self._wan(), mapping, lambda row: row.target == mapping.target)
+        self._granted.pop(mapping.key, None)

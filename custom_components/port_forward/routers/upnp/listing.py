@@ -1,0 +1,86 @@
+"""Reading the whole table of port mappings: in bulk where that is safe, else row by row."""
+
+from collections.abc import MutableMapping
+
+from ..errors import ProtocolError
+from ..model import Listing, PortMapping, Protocol
+from .soap import UpnpFault
+from .wan import WanConnection
+
+BULK = "bulk"
+LISTING = "listing"
+"""Keys of `learned`; the values are `no`, and those of `Listing`."""
+
+FULL_TABLE = 32
+"""Rows in the smallest table known (Linksys, Q08): with fewer there should be room."""
+
+_BULK_GUARD = 100
+_LAST_INDEX = 1023
+_END_CODES = (713, 714, 402)
+
+
+async def read_table(
+    wan: WanConnection, learned: MutableMapping[str, str]
+) -> tuple[PortMapping, ...]:
+    """Return every row that the router shows.
+
+    The bulk list of IGD:2 is one request for each protocol in place of one for
+    each row, but kills miniupnpd 2.3.1 when more than 128 rows match, whatever
+    number is asked for (Q23). So row 100 is asked for first, and only a router
+    that has none is asked in bulk. One that refuses (401 or 606: miniupnp#462,
+    #665, Q24) or garbles its answer is remembered and never asked so again.
+    """
+    if wan.service.version > 1 and BULK not in learned and not await _has_row(wan, _BULK_GUARD):
+        try:
+            return await wan.bulk(Protocol.TCP) + await wan.bulk(Protocol.UDP)
+        except ProtocolError:
+            learned[BULK] = "no"
+    return await _walk(wan, learned)
+
+
+async def _has_row(wan: WanConnection, index: int) -> bool:
+    """Tell whether there may be such a row; only a clear no is one."""
+    try:
+        await wan.entry(index)
+    except UpnpFault as fault:
+        return fault.code not in _END_CODES
+    except ProtocolError:
+        return True
+    return True
+
+
+async def _walk(wan: WanConnection, learned: MutableMapping[str, str]) -> tuple[PortMapping, ...]:
+    """Read row by row to the end.
+
+    The end is 713, 714 (DD-WRT), 402 (TP-Link R460), or whatever else goes
+    wrong twice in a row, such as a body that is no XML (Actiontec MI424, Q20):
+    once may be one bad row, which must not hide the others. Lists without an
+    end begin to repeat themselves (Q21), or are cut where no table reaches.
+    """
+    rows: list[PortMapping] = []
+    identities: set[str] = set()
+    failed_before = False
+    if learned.get(LISTING) == Listing.NONE:
+        del learned[LISTING]
+    for index in range(_LAST_INDEX + 1):
+        try:
+            row = await wan.entry(index)
+        except ProtocolError as error:
+            if isinstance(error, UpnpFault) and error.code in _END_CODES:
+                break
+            if failed_before:
+                if index == 1 and isinstance(error, UpnpFault):
+                    # Not an end but a refusal from the start: it lists nothing.
+                    learned[LISTING] = Listing.NONE
+                break
+            failed_before = True
+            continue
+        failed_before = False
+        if row is None:
+            continue
+        identity = f"{row.key} {row.allowed_source} {row.target}"
+        if identity in identities:
+            break
+        identities.add(identity)
+        rows.append(row)
+    return tuple(rows)

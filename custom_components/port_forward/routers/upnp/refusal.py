@@ -1,0 +1,82 @@
+"""What a router's error code means for the user."""
+
+from ..errors import (
+    InvalidForwardError,
+    NotPermittedError,
+    PortConflictError,
+    Refusal,
+    RouterError,
+    TableFullError,
+)
+from ..model import PortMapping
+from .soap import UpnpFault
+
+CONFLICT_CODES = (718, 729)
+"""The port is held by another client, or by another part of the router."""
+
+INVALID_ARGS = 402
+NOT_AUTHORIZED = 606
+
+_LOWEST_FREE_PORT = 1024
+_TABLE_FULL = 728
+_REASONS = {
+    715: Refusal.ONE_SOURCE_ONLY,
+    724: Refusal.SAME_PORT_ONLY,
+    726: Refusal.ANY_SOURCE_ONLY,
+    727: Refusal.ALL_PORTS_ONLY,
+}
+
+
+def not_permitted(reason: Refusal, mapping: PortMapping, detail: str = "") -> NotPermittedError:
+    """Return the error with its placeholders; `detail` is what the router said."""
+    port = str(mapping.external_ports)
+    return NotPermittedError(reason, port=port, host=mapping.internal_host, detail=detail)
+
+
+def conflict(wanted: PortMapping, holder: PortMapping | None) -> PortConflictError:
+    """Return the error that names the holder, as far as the router shows one."""
+    shown = "?"
+    if holder is not None:
+        shown = holder.target + (f" ({holder.description})" if holder.description else "")
+    protocols = "+".join(wanted.protocols).upper()
+    return PortConflictError(port=str(wanted.external_ports), protocol=protocols, holder=shown)
+
+
+def explain(  # noqa: PLR0913  # each is a fact about the refusal
+    fault: UpnpFault,
+    wanted: PortMapping,
+    *,
+    other_host: bool,
+    holder: PortMapping | None,
+    version: int,
+    full: bool,
+) -> RouterError:
+    """Return why the router refused to add `wanted`.
+
+    `other_host`: the mapping is for another host than this one. `holder`: what
+    stands on that port. `version`: of the service. `full`: the router shows as
+    many rows as small routers can hold.
+    """
+    port, host = str(wanted.external_ports), wanted.internal_host
+    detail = fault.placeholders["detail"]
+    if fault.code in CONFLICT_CODES:
+        # In secure mode IGD:1 knows no other code for a host that is not the caller (Q11).
+        if holder is None and other_host and version == 1:
+            return not_permitted(Refusal.SECURE_MODE, wanted, detail)
+        return conflict(wanted, holder)
+    if fault.code == NOT_AUTHORIZED:
+        if wanted.external_ports.first < _LOWEST_FREE_PORT:
+            # OpenWrt's miniupnpd allows 1024 to 65535 and nothing else (Q12).
+            reason = Refusal.LOW_PORT
+        elif other_host:
+            # Secure mode (Q11), or FRITZ!Box, which knows nothing else (Q13).
+            reason = Refusal.SECURE_MODE
+        else:
+            # FRITZ!Box: this device lacks the permission (fritzconnection#161, Q13).
+            reason = Refusal.REFUSED
+        return not_permitted(reason, wanted, detail)
+    if fault.code == _TABLE_FULL or (fault.code == INVALID_ARGS and full):
+        return TableFullError(port=port)
+    if fault.code == INVALID_ARGS:
+        return InvalidForwardError(port=port, host=host, detail=detail)
+    return not_permitted(_REASONS.get(fault.code, Refusal.REFUSED), wanted, detail)
