@@ -1,0 +1,279 @@
+"""A real Home Assistant in a process of its own, and what its frontend would say to it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from .hass_websocket import CommandError, HassWebSocket
+from .virtual_router.ports import free_port
+
+__all__ = ["CommandError", "RealHomeAssistant"]
+
+REPOSITORY = Path(__file__).parent.parent
+INTEGRATION = Path("custom_components", "port_forward")
+
+# An orderly stop takes 1.5 s; Home Assistant itself gives up on its stages after 100 s and more.
+STOPS_WITHIN = 60
+
+# Between two looks whether a starting Home Assistant answers yet: there is nothing to wait on.
+LOOK_EVERY = 0.05
+
+
+class RealHomeAssistant:
+    """`hass` on a seeded configuration with this integration, on 127.0.0.1 only.
+
+    As an async context manager it is started and stopped. Everything that the
+    process prints, its log included, is appended to `log`.
+    """
+
+    def __init__(self, environment: Path, config: Path, *, port: int | None = None) -> None:
+        """Take a virtual environment that holds homeassistant, and a configuration directory.
+
+        The directory is seeded when it is new. `port` None is one that is free
+        now; it stays the same when Home Assistant is started again.
+        """
+        self.port = free_port() if port is None else port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = config / "hass.log"
+        self._environment = environment
+        self._config = config
+        self._prepared = False
+        self._process: asyncio.subprocess.Process | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._socket: HassWebSocket | None = None
+
+    @property
+    def token(self) -> str:
+        """The administrator's long-lived access token, once seeded."""
+        return (self._config / "token").read_text()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    async def start(self, *, ready_within: float = 60) -> None:
+        """Start `hass` and wait until it says that it is running.
+
+        Raises RuntimeError with the end of the log when it ends instead, and
+        TimeoutError after `ready_within` seconds; no process is left then.
+        """
+        if not self._prepared:
+            await self._prepare()
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                self._environment / "bin" / "hass",
+                "--config",
+                self._config,
+                "--skip-pip",
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._variables(),
+                # A Ctrl-C in the terminal is for us, and we stop it in good order.
+                start_new_session=True,
+            )
+        self._session = aiohttp.ClientSession(
+            self.url, headers={"Authorization": f"Bearer {self.token}"}
+        )
+        try:
+            async with asyncio.timeout(ready_within):
+                await self._until_running(self._process)
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def stop(self) -> None:
+        """Let Home Assistant stop in good order.
+
+        Raises RuntimeError with the end of the log when it did not, or had
+        ended before.
+        """
+        if (process := self._process) is None:
+            return
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOPS_WITHIN):
+                code = await process.wait()
+        except BaseException:
+            await self.kill()
+            raise
+        await self._hang_up()
+        if code:
+            raise RuntimeError(f"hass ended with exit code {code}:\n{self._end_of_log()}")
+
+    async def kill(self) -> None:
+        """End Home Assistant as a power failure would."""
+        if (process := self._process) is None:
+            return
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await self._hang_up()
+
+    async def get(self, path: str) -> Any:  # noqa: ANN401  any JSON
+        """GET `path`; raises aiohttp.ClientResponseError with what Home Assistant says."""
+        return await self._request("GET", path)
+
+    async def post(self, path: str, json: Mapping[str, Any]) -> Any:  # noqa: ANN401  any JSON
+        """POST `json` to `path`; raises aiohttp.ClientResponseError as `get` does."""
+        return await self._request("POST", path, json)
+
+    async def delete(self, path: str) -> Any:  # noqa: ANN401  any JSON
+        """DELETE `path`; raises aiohttp.ClientResponseError as `get` does."""
+        return await self._request("DELETE", path)
+
+    async def command(self, type_: str, **fields: Any) -> Any:  # noqa: ANN401  any JSON
+        """Send a WebSocket command and return its result; raises CommandError when refused."""
+        return await (await self._connected()).command(type_, **fields)
+
+    async def subscribe(
+        self, type_: str, **fields: Any
+    ) -> AbstractAsyncContextManager[asyncio.Queue[Any]]:
+        """Subscribe by a WebSocket command: `async with await ha.subscribe(…) as events`."""
+        return (await self._connected()).subscribe(type_, **fields)
+
+    async def call(
+        self,
+        domain: str,
+        service: str,
+        *,
+        entity_id: str | None = None,
+        target: Mapping[str, Any] | None = None,
+        **data: Any,
+    ) -> None:
+        """Call an action as the frontend does, and wait until it is done.
+
+        Raises CommandError with the translated message when it fails.
+        """
+        if entity_id is not None:
+            target = {"entity_id": entity_id}
+        await self.command(
+            "call_service", domain=domain, service=service, service_data=data, target=target or {}
+        )
+
+    async def state(self, entity_id: str) -> dict[str, Any]:
+        """Return the state object; raises aiohttp.ClientResponseError (404) if there is none."""
+        state: dict[str, Any] = await self.get(f"/api/states/{entity_id}")
+        return state
+
+    async def wait_for_state(
+        self, entity_id: str, state: str | Callable[[str], bool], within: float = 10
+    ) -> dict[str, Any]:
+        """Wait until the entity has this state, or one that `state` accepts.
+
+        Returns the state object. Raises TimeoutError with the last state after
+        `within` seconds.
+        """
+        accepts = state if callable(state) else state.__eq__
+        last = "no state"
+        async with await self.subscribe("subscribe_events", event_type="state_changed") as events:
+            states: list[dict[str, Any]] = await self.command("get_states")
+            for found in states:
+                if found["entity_id"] == entity_id:
+                    last = found["state"]
+                    if accepts(last):
+                        return found
+            try:
+                async with asyncio.timeout(within):
+                    while True:
+                        changed = (await events.get())["data"]
+                        new: dict[str, Any] | None = changed["new_state"]
+                        if changed["entity_id"] == entity_id and new is not None:
+                            last = new["state"]
+                            if accepts(last):
+                                return new
+            except TimeoutError:
+                raise TimeoutError(
+                    f"{entity_id} is {last!r} after {within} s, and not {state!r}"
+                ) from None
+
+    async def _prepare(self) -> None:
+        """Seed the configuration, or move it to our port, and put the integration in."""
+        self._config.mkdir(parents=True, exist_ok=True)
+        link = self._config / INTEGRATION
+        link.parent.mkdir(exist_ok=True)
+        # The link of an earlier run may lead to where the repository once was.
+        if link.is_symlink() or not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(REPOSITORY / INTEGRATION, target_is_directory=True)
+        seeding = await asyncio.create_subprocess_exec(
+            self._environment / "bin" / "python",
+            *("-m", "lab.seed", self._config, str(self.port)),
+            cwd=REPOSITORY,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=self._variables(),
+        )
+        output, _ = await seeding.communicate()
+        if seeding.returncode:
+            raise RuntimeError(f"Could not seed {self._config}:\n{output.decode()}")
+        self._prepared = True
+
+    def _variables(self) -> dict[str, str]:
+        """Return the environment variables without those of the Python that we run in."""
+        ours = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+        return {name: value for name, value in os.environ.items() if name not in ours}
+
+    async def _until_running(self, process: asyncio.subprocess.Process) -> None:
+        while True:
+            if process.returncode is not None:
+                raise RuntimeError(
+                    f"hass ended with exit code {process.returncode}:\n{self._end_of_log()}"
+                )
+            try:
+                if (await self.get("/api/config"))["state"] == "RUNNING":
+                    return
+            except aiohttp.ClientError:
+                pass  # not listening yet, or the API not loaded yet
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _request(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  any JSON
+        if self._session is None:
+            raise RuntimeError("hass is not running")
+        async with self._session.request(method, path, json=json) as response:
+            if not response.ok:
+                raise aiohttp.ClientResponseError(
+                    response.request_info,
+                    response.history,
+                    status=response.status,
+                    message=await response.text(),
+                )
+            return await response.json()
+
+    async def _connected(self) -> HassWebSocket:
+        if self._session is None:
+            raise RuntimeError("hass is not running")
+        if self._socket is None or self._socket.closed:
+            self._socket = await HassWebSocket.connect(self._session, self.url, self.token)
+        return self._socket
+
+    async def _hang_up(self) -> None:
+        self._process = None
+        if self._socket:
+            await self._socket.close()
+            self._socket = None
+        if self._session:
+            await self._session.close()
+            self._session = None
+
+    def _end_of_log(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
