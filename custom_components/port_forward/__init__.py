@@ -16,7 +16,9 @@ PLATFORMS = (Platform.SENSOR, Platform.SWITCH)
 async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) -> bool:
     """Set up a router."""
     ledger = await async_load_ledger(hass, entry)
-    coordinator = PortForwardCoordinator(hass, entry, make_router(hass, entry, ledger), ledger)
+    coordinator = PortForwardCoordinator(
+        hass, entry, make_router(hass, entry, ledger.learned), ledger
+    )
     await coordinator.async_config_entry_first_refresh()
     entry.runtime_data = coordinator
     # Before the platforms: the devices of the forwards name it as their hub.

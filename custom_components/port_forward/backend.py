@@ -1,6 +1,6 @@
 """What stands behind a config entry: its driver and its ledger."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
@@ -15,12 +15,12 @@ from .routers.registry import DRIVERS
 from .routers.router import Router
 
 
-def make_router(hass: HomeAssistant, entry: ConfigEntry, ledger: Ledger) -> Router:
+def make_router(hass: HomeAssistant, entry: ConfigEntry, learned: Mapping[str, str]) -> Router:
     """Return the driver of the entry, not yet connected."""
     # Routers sign their own certificates, if they speak TLS at all.
     session = async_get_clientsession(hass, verify_ssl=False)
     driver = DRIVERS[entry.data[CONF_DRIVER]]
-    return driver(session, entry.data[CONF_URL], wan=entry.data[CONF_WAN], learned=ledger.learned)
+    return driver(session, entry.data[CONF_URL], wan=entry.data[CONF_WAN], learned=learned)
 
 
 async def async_load_ledger(hass: HomeAssistant, entry: ConfigEntry) -> Ledger:
@@ -53,7 +53,7 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry) -> None:
         return
     ledger = await async_load_ledger(hass, entry)
     if ledger.openings:
-        router = make_router(hass, entry, ledger)
+        router = make_router(hass, entry, ledger.learned)
         await router.connect()
         await Keeper(hass, router, ledger, lease=timedelta(0), on_change=lambda: None).close_all()
 

@@ -49,7 +49,8 @@ from .discovery import async_find_routers, async_is_trusted
 from .forward_flow import ForwardSubentryFlow
 from .routers.errors import RouterError
 from .routers.model import RouterInfo
-from .routers.upnp import WanSurvey, describe, survey as survey_wans
+from .routers.upnp import WanSurvey, describe
+from .routers.upnp import survey as survey_wans
 
 # In the list of routers that were found: the one that was not.
 _TYPED_IN = "typed_in"

@@ -103,7 +103,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         subentry = self.config_entry.subentries[forward_id]
         settings = ForwardSettings.from_input(subentry.data)
         host = await async_resolve_host(self.hass, settings.internal_host, self._router_address)
-        return settings.forward(subentry, host)
+        return settings.forward(forward_id, subentry.title, host)
 
     @callback
     def async_is_open(self, forward_id: str) -> bool:

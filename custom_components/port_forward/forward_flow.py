@@ -13,6 +13,7 @@ from homeassistant.helpers.selector import (
     TextSelector,
 )
 
+from .backend import make_router
 from .const import (
     CONF_ALLOWED_SOURCE,
     CONF_EXTERNAL_PORTS,
@@ -24,6 +25,7 @@ from .const import (
 )
 from .forwards import FieldError, ForwardSettings, check_free, check_name
 from .hosts import HostError, async_resolve_host, async_router_address
+from .routers.errors import NotPermittedError
 from .routers.model import Protocol
 
 _SCHEMA = vol.Schema(
@@ -108,11 +110,17 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
                 ),
             )
             router = await async_router_address(self.hass, entry.data[CONF_URL])
-            await async_resolve_host(self.hass, settings.internal_host, router)
+            host = await async_resolve_host(self.hass, settings.internal_host, router)
+            make_router(self.hass, entry, {}).plan(
+                settings.forward("new", user_input[CONF_NAME], host)
+            )
         except FieldError as error:
             return {error.field: error.key}, error.placeholders
         except HostError as error:
             return {CONF_INTERNAL_HOST: error.key}, error.placeholders
+        except NotPermittedError as error:
+            # All that a driver refuses without asking its router is a source.
+            return {CONF_ALLOWED_SOURCE: error.translation_key}, error.placeholders
         return {}, {}
 
 

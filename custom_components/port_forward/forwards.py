@@ -81,11 +81,11 @@ class ForwardSettings:
             other.external_ports
         )
 
-    def forward(self, subentry: ConfigSubentry, internal_host: IPv4Address) -> Forward:
-        """Return the forward of this subentry, aimed at the host as it resolved."""
+    def forward(self, forward_id: str, name: str, internal_host: IPv4Address) -> Forward:
+        """Return the forward, aimed at the host as it resolved."""
         return Forward(
-            id=subentry.subentry_id,
-            name=subentry.title,
+            id=forward_id,
+            name=name,
             internal_host=internal_host,
             protocols=self.protocols,
             external_ports=self.external_ports,

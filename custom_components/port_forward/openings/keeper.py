@@ -55,7 +55,7 @@ class Keeper:
         self._renewals: dict[str, CALLBACK_TYPE] = {}
         # Forwards that could not be brought in order, so that it is logged once.
         self._troubled: set[str] = set()
-        self._rows: dict[str, PortMapping] = {}
+        self._rows: dict[tuple[str, str], PortMapping] = {}
         self.snapshot: Snapshot | None = None
         # Counts what has changed on the router by us: a snapshot during which
         # it moved may show the time before the change and must not be used.
@@ -84,7 +84,7 @@ class Keeper:
         """
         opening = self._ledger.openings.get(forward_id)
         if opening is None:
-            return forward is not None and any(map(self._holds, self._router.plan(forward)))
+            return forward is not None and any(map(self._holds, self._planned(forward)))
         if not self._lists_all:
             return opening.phase is not Phase.LOST
         return any(map(self._holds, opening.mappings))
@@ -157,7 +157,7 @@ class Keeper:
                 return self.snapshot
             lost = self._has_lost_its_mappings(snapshot)
             self.snapshot = snapshot
-            self._rows = {row.key: row for row in snapshot.mappings}
+            self._rows = {_place(row): row for row in snapshot.mappings}
             self._ledger.last_seen = snapshot
             for opening in list(self._ledger.openings.values()):
                 await self._try_to_settle(opening, forwards, lost=lost)
@@ -349,9 +349,15 @@ class Keeper:
                 if failures:
                     LOGGER.info("%s is renewed again", opening.forward.name)
 
+    def _planned(self, forward: Forward) -> tuple[PortMapping, ...]:
+        try:
+            return self._router.plan(forward)
+        except RouterError:
+            return ()  # What this router can never hold is not open.
+
     def _holds(self, mapping: PortMapping) -> bool:
-        row = self._rows.get(mapping.key)
-        return row is not None and row.enabled and row.same_rule(mapping)
+        row = self._rows.get(_place(mapping))
+        return row is not None and row.enabled
 
     @callback
     def _publish(self, *, removed: Collection[PortMapping], added: Collection[PortMapping]) -> None:
@@ -360,9 +366,12 @@ class Keeper:
         if self.snapshot is None:
             return
         for mapping in removed:
-            row = self._rows.get(mapping.key)
-            if row is not None and row.same_rule(mapping):
-                del self._rows[mapping.key]
-        self._rows.update((row.key, row) for row in added)
+            self._rows.pop(_place(mapping), None)
+        self._rows.update((_place(row), row) for row in added)
         self.snapshot = replace(self.snapshot, mappings=tuple(self._rows.values()))
         self._on_change()
+
+
+def _place(mapping: PortMapping) -> tuple[str, str]:
+    """Return what tells rows apart; some routers show two rows of one key (Q18)."""
+    return mapping.key, mapping.target

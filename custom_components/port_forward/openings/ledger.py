@@ -175,6 +175,7 @@ class _LedgerJson(TypedDict):
 
 
 def _write(path: Path, data: _LedgerJson) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_json(str(path), cast("dict[str, object]", data), private=True, atomic_writes=True)
 
 

@@ -1,0 +1,137 @@
+"""Home Assistant, the integration and a virtual router that it really speaks to."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import ExitStack
+from pathlib import Path
+from types import MappingProxyType
+from unittest.mock import Mock, patch
+
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.const import CONF_URL
+from homeassistant.core import HomeAssistant
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+import pytest_socket
+
+from custom_components.port_forward.const import DOMAIN, SUBENTRY_TYPE_FORWARD
+from custom_components.port_forward.routers.upnp import describe
+from lab.virtual_router import VirtualRouter, free_port
+
+ROUTER_UDN = "uuid:5f2ad1c3-3f1c-4b38-9b3e-000000000001"
+
+
+@pytest.fixture(autouse=True)
+def _loopback_is_the_network(
+    enable_custom_integrations: None,
+    socket_enabled: None,
+) -> Generator[None]:
+    """Let the integration speak to virtual routers, and ssdp to nobody."""
+    pytest_socket.socket_allow_hosts(["127.0.0.0/8"], allow_unix_socket=True)
+    loopback = Mock(
+        nice_name="lo", ips=[Mock(is_IPv6=False, ip="127.0.0.1", network_prefix=8)], index=1
+    )
+    ssdp = "homeassistant.components.ssdp"
+    with ExitStack() as stack:
+        for target in (
+            f"{ssdp}.Scanner._async_start_ssdp_listeners",
+            f"{ssdp}.Scanner._async_stop_ssdp_listeners",
+            f"{ssdp}.Scanner.async_scan",
+            f"{ssdp}.Server._async_start_upnp_servers",
+            f"{ssdp}.Server._async_stop_upnp_servers",
+        ):
+            stack.enter_context(patch(target))
+        stack.enter_context(
+            patch(
+                "homeassistant.components.network.util.ifaddr.get_adapters",
+                return_value=[loopback],
+            )
+        )
+        yield
+
+
+@pytest.fixture
+def hass_config_dir(tmp_path: Path) -> str:
+    """Keep the ledgers of one test from those of another."""
+    return str(tmp_path)
+
+
+@pytest.fixture
+async def router() -> AsyncGenerator[VirtualRouter]:
+    """A running IGD:2 without a mapping."""
+    async with VirtualRouter(udn=ROUTER_UDN) as virtual_router:
+        yield virtual_router
+
+
+@pytest.fixture
+def external_port() -> int:
+    """A port that nobody listens on."""
+    return free_port()
+
+
+@pytest.fixture
+async def entry(
+    hass: HomeAssistant,
+    router: VirtualRouter,
+) -> MockConfigEntry:
+    """The entry of the router, not set up and without a forward."""
+    return await make_entry(hass, router)
+
+
+async def make_entry(hass: HomeAssistant, router: VirtualRouter) -> MockConfigEntry:
+    """Return an entry for `router` as the config flow would make it."""
+    from homeassistant.helpers.aiohttp_client import async_get_clientsession
+
+    description = await describe(async_get_clientsession(hass), router.description_url)
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title="Virtual Router",
+        unique_id=description.info.unique_id,
+        data={
+            "driver": "upnp",
+            CONF_URL: router.description_url,
+            "wan": description.wans[0].id,
+        },
+    )
+    entry.add_to_hass(hass)
+    return entry
+
+
+def forward_data(port: int, **changes: str) -> dict[str, str]:
+    """Return what the form gives for a forward of one external port."""
+    return {
+        "internal_host": "127.0.0.5",
+        "protocol": "tcp",
+        "internal_ports": "8080",
+        "external_ports": str(port),
+    } | changes
+
+
+def add_forward(
+    hass: HomeAssistant, entry: MockConfigEntry, data: dict[str, str], title: str = "Camera"
+) -> ConfigSubentry:
+    """Add a forward to the entry as its flow would."""
+    subentry = ConfigSubentry(
+        data=MappingProxyType(data),
+        subentry_type=SUBENTRY_TYPE_FORWARD,
+        title=title,
+        unique_id=None,
+    )
+    hass.config_entries.async_add_subentry(entry, subentry)
+    return subentry
+
+
+async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Set the entry up."""
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+
+
+async def switch(hass: HomeAssistant, service: str, entity_id: str = "switch.camera") -> None:
+    """Call turn_on or turn_off."""
+    await hass.services.async_call("switch", service, {"entity_id": entity_id}, blocking=True)
+
+
+async def refresh(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Look at the router as the next poll would."""
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
