@@ -21,6 +21,7 @@ unpack_debian_python() {
   mirror=$(debian_mirror)
   [ -n "$mirror" ] || die "no Python $PYTHON_WANTED found, and the machine's apt sources name no Debian mirror to take it from. Please install Python 3.14 with its headers."
 
+  rm -rf "$state"
   mkdir -p "$state/lists/partial" "$state/archives/partial"
   : >"$state/status"
   cat >"$state/debian.sources" <<EOF
@@ -59,6 +60,7 @@ EOF
   rm -rf "$dir"
   mv "$new" "$dir"
   "$dir/usr/bin/python3.14" -c 'import ctypes, sqlite3, ssl' || die "the unpacked Python 3.14 does not run"
+  rm -rf "$state"
 }
 
 unpack_packages() {

@@ -20,6 +20,10 @@ debian_package() {
     die "could not install $*; scripts/setup needs them"
 }
 
+need_compiler() {
+  { command -v cc && command -v make; } >/dev/null || debian_package gcc libc6-dev make
+}
+
 # Sets UV.
 find_uv() {
   UV=$(command -v uv || true)
