@@ -29,20 +29,22 @@ def ladder(lease: timedelta, learned: Mapping[str, str]) -> tuple[int, ...]:
     before are left out, so that the next opening needs one request again.
     """
     seconds = int(lease.total_seconds())
-    wanted = () if seconds != PERMANENT and NO_TIMED_LEASE in learned else (seconds,)
-    permanent = () if NO_PERMANENT_LEASE in learned else (PERMANENT,)
+    wanted = (seconds,) if seconds != PERMANENT and NO_TIMED_LEASE not in learned else ()
+    permanent = (PERMANENT,) if NO_PERMANENT_LEASE not in learned else ()
     return tuple(dict.fromkeys((*wanted, *permanent, WEEK)))
 
 
 def may_be_the_lease(code: int, asked: int, learned: Mapping[str, str]) -> bool:
     """Tell whether another lease may be accepted where this one was refused with `code`.
 
-    A router that is known to keep leases has another reason for its 402, and
-    must not be asked for a permanent mapping then.
+    A router that is known to keep leases has another reason to answer one with
+    402, and must not be asked for a permanent mapping then.
     """
-    if code == _ONLY_PERMANENT:
-        return asked != PERMANENT
-    return code == _INVALID_ARGS and learned.get(LEASES) != Leases.KEPT
+    if asked == PERMANENT:
+        return code == _INVALID_ARGS
+    return code == _ONLY_PERMANENT or (
+        code == _INVALID_ARGS and learned.get(LEASES) != Leases.KEPT
+    )
 
 
 def remember(

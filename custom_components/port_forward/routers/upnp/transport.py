@@ -37,6 +37,7 @@ class Transport:
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._lock = asyncio.Lock()
+        self._keep_alive = True
 
     @staticmethod
     def host_of(url: str) -> str:
@@ -69,6 +70,8 @@ class Transport:
             except (aiohttp.InvalidURL, UnicodeError) as error:
                 raise ProtocolError(host=host, detail="no URL") from error
             except (aiohttp.ClientError, OSError) as error:
+                # What breaks connections that it offered to keep is not offered any more (Q37).
+                self._keep_alive = False
                 raise DroppedError(host=host) from error
 
     async def _exchange(
@@ -79,10 +82,11 @@ class Transport:
         headers: Mapping[str, str] | None,
         body: bytes | None,
     ) -> tuple[int, bytes]:
+        connection = {} if self._keep_alive else {"Connection": "close"}
         async with self._session.request(
             method,
             url,
-            headers={"Accept-Encoding": "identity", **(headers or {})},
+            headers={"Accept-Encoding": "identity", **connection, **(headers or {})},
             data=body,
             allow_redirects=False,
             timeout=self._timeout,

@@ -1,0 +1,1 @@
+"""Tests of the protocol side: no Home Assistant, only the wire."""

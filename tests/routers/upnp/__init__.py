@@ -1,0 +1,1 @@
+"""Tests of the UPnP driver against the virtual router."""
