@@ -90,19 +90,23 @@ class Opening:
         routers that leave the remote host out of the key, so both are looked at.
         """
         if wanted.allowed_source:
-            wide = await self._wan.specific(_any_source(wanted))
-            if wide is not None and not self._is_ours(wanted, wide):
-                raise conflict(wanted, wide)
-        held = await self._wan.specific(wanted)
-        if held is None:
-            return False
-        if not self._is_ours(wanted, held):
-            raise conflict(wanted, held)
-        if held.target != wanted.target:
+            wide = await self._held_by_us(wanted, _any_source(wanted))
+            if wide and not any(wanted.same_rule(known) for known in self._ours):
+                # Ours from when any source was allowed: it would leave the port open to all.
+                await remove(self._wan, wide, lambda row: row.target == wide.target)
+        held = await self._held_by_us(wanted, wanted)
+        if held and held.target != wanted.target:
             # Ours, but to where the forward led before.
             await remove(self._wan, held, lambda row: row.target == held.target)
             return False
-        return True
+        return held is not None
+
+    async def _held_by_us(self, wanted: PortMapping, asked: PortMapping) -> PortMapping | None:
+        """Return our row under the key of `asked`; raises PortConflictError for another's."""
+        held = await self._wan.specific(asked)
+        if held and not self._is_ours(wanted, held):
+            raise conflict(wanted, held)
+        return held
 
     def _is_ours(self, wanted: PortMapping, held: PortMapping) -> bool:
         """Tell whether the ledger knows the row, or its tag and its target say so.

@@ -1,4 +1,4 @@
-"""A virtual router with our driver beside it, and the forwards to try on them."""
+"""A home: a virtual router, our driver, and the forwards to try on them."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -26,7 +26,7 @@ TIMEOUT = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class Home:
     """A running router and our driver for it."""
 
     router: VirtualRouter
@@ -58,7 +58,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(  # noqa: PLR0913  the router's properties
+async def home_with(  # noqa: PLR0913  the router's properties
     session: aiohttp.ClientSession,
     *quirks: Quirk,
     igd: int = 2,
@@ -68,7 +68,7 @@ async def bench(  # noqa: PLR0913  the router's properties
     timeout: float = 10,  # noqa: ASYNC109  of the driver's requests
     lan_host: str = CALLER,
     table_size: int | None = None,
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[Home]:
     """Start a router with these quirks."""
     async with VirtualRouter(
         igd=igd, quirks=quirks, wans=wans, lan_host=lan_host, table_size=table_size
@@ -76,7 +76,7 @@ async def bench(  # noqa: PLR0913  the router's properties
         driver = UpnpRouter(
             session, router.description_url, wan=wan, learned=learned, timeout=timeout
         )
-        yield Bench(router=router, driver=driver, session=session)
+        yield Home(router=router, driver=driver, session=session)
 
 
 def forward(  # noqa: PLR0913  the fields of a forward
@@ -109,7 +109,7 @@ def free_range(length: int) -> PortRange:
 
 
 def row_of(wanted: Forward) -> tuple[str, int, str, str, int]:
-    """The row that a forward of one port makes, as `Bench.rows` shows it."""
+    """The row that a forward of one port makes, as `Home.rows` shows it."""
     return (
         wanted.protocols[0].value,
         wanted.external_ports.first,
