@@ -1,17 +1,22 @@
 """Home Assistant, the integration and a virtual router that it really speaks to."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from unittest.mock import Mock, patch
 
+import pytest
+import pytest_socket
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
-import pytest
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.helpers.storage import STORAGE_DIR
 from pytest_homeassistant_custom_component.common import MockConfigEntry
-import pytest_socket
 
 from custom_components.port_forward.const import DOMAIN, SUBENTRY_TYPE_FORWARD
 from custom_components.port_forward.routers.upnp import describe
@@ -59,7 +64,14 @@ def hass_config_dir(tmp_path: Path) -> str:
 async def router() -> AsyncGenerator[VirtualRouter]:
     """A running IGD:2 without a mapping."""
     async with VirtualRouter(udn=ROUTER_UDN) as virtual_router:
+        up_for_a_day(virtual_router)
         yield virtual_router
+
+
+def up_for_a_day(router: VirtualRouter) -> None:
+    """Make a restart visible: the uptime falls, and does not go from 0 s to 0 s."""
+    for wan in router.wans:
+        wan._up_since -= 86400
 
 
 @pytest.fixture
@@ -79,8 +91,6 @@ async def entry(
 
 async def make_entry(hass: HomeAssistant, router: VirtualRouter) -> MockConfigEntry:
     """Return an entry for `router` as the config flow would make it."""
-    from homeassistant.helpers.aiohttp_client import async_get_clientsession
-
     description = await describe(async_get_clientsession(hass), router.description_url)
     entry = MockConfigEntry(
         domain=DOMAIN,
@@ -131,7 +141,37 @@ async def switch(hass: HomeAssistant, service: str, entity_id: str = "switch.cam
     await hass.services.async_call("switch", service, {"entity_id": entity_id}, blocking=True)
 
 
+def state_of(hass: HomeAssistant, entity_id: str = "switch.camera") -> str:
+    """Return the state of an entity."""
+    state = hass.states.get(entity_id)
+    assert state
+    return state.state
+
+
+def ledger_of(hass: HomeAssistant, entry: MockConfigEntry) -> dict[str, Any]:
+    """Return what is on the disk."""
+    stored: dict[str, Any] = json.loads(ledger_path(hass, entry).read_text())
+    return stored
+
+
+def ledger_path(hass: HomeAssistant, entry: MockConfigEntry) -> Path:
+    """Return where the ledger of the entry is."""
+    return Path(hass.config.path(STORAGE_DIR, f"{DOMAIN}.{entry.entry_id}"))
+
+
+def phases(hass: HomeAssistant, entry: MockConfigEntry) -> list[str]:
+    """Return the phase of each opening on the disk."""
+    return [opening["phase"] for opening in ledger_of(hass, entry)["openings"]]
+
+
 async def refresh(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Look at the router as the next poll would."""
     await entry.runtime_data.async_refresh()
     await hass.async_block_till_done()
+
+
+async def arrived(router: VirtualRouter, action: str, times: int) -> None:
+    """Wait until the router has been asked this often."""
+    async with asyncio.timeout(5):
+        while router.requests[action] < times:  # noqa: ASYNC110  it counts and tells nobody
+            await asyncio.sleep(0)

@@ -1,19 +1,25 @@
 """The switch shows what the router holds, and changes it."""
 
+import pytest
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-import pytest
+from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.port_forward.const import DOMAIN
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 
-from .conftest import add_forward, forward_data, refresh, set_up, switch
-
-
-def state_of(hass: HomeAssistant, entity_id: str = "switch.camera") -> str:
-    state = hass.states.get(entity_id)
-    assert state
-    return state.state
+from .conftest import (
+    add_forward,
+    arrived,
+    forward_data,
+    ledger_of,
+    phases,
+    refresh,
+    set_up,
+    state_of,
+    switch,
+)
 
 
 async def test_on_opens_and_off_closes(
@@ -22,15 +28,229 @@ async def test_on_opens_and_off_closes(
     add_forward(hass, entry, forward_data(external_port))
     await set_up(hass, entry)
     assert state_of(hass) == "off"
+    assert state_of(hass, "sensor.virtual_router_open_forwards") == "0"
 
     await switch(hass, "turn_on")
     assert state_of(hass) == "on"
+    assert state_of(hass, "sensor.virtual_router_open_forwards") == "1"
     (mapping,) = router.mappings
     assert (mapping.protocol, mapping.external_port) == ("TCP", external_port)
     assert (mapping.internal_host, mapping.internal_port) == ("127.0.0.5", 8080)
     assert mapping.lease == 3600
     assert mapping.remote_host == ""
+    await refresh(hass, entry)
+    assert state_of(hass) == "on"
 
     await switch(hass, "turn_off")
     assert state_of(hass) == "off"
-    assert router.mappings == ()
+    assert not router.mappings
+    assert ledger_of(hass, entry)["openings"] == []
+
+
+async def test_a_range_of_both_protocols_for_one_source(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    ports = f"{external_port}-{external_port + 1}"
+    add_forward(
+        hass,
+        entry,
+        forward_data(
+            0,
+            external_ports=ports,
+            internal_ports="8080-8081",
+            protocol="both",
+            allowed_source="127.0.0.2",
+        ),
+    )
+    await set_up(hass, entry)
+
+    await switch(hass, "turn_on")
+
+    assert {
+        (row.protocol, row.external_port - external_port, row.internal_port, row.remote_host)
+        for row in router.mappings
+    } == {
+        (protocol, offset, 8080 + offset, "127.0.0.2")
+        for protocol in ("TCP", "UDP")
+        for offset in (0, 1)
+    }
+    await switch(hass, "turn_off")
+    assert not router.mappings
+
+
+async def test_on_while_on_renews(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    await switch(hass, "turn_on")
+    assert router.requests["AddPortMapping"] == 2
+    assert len(router.mappings) == 1
+
+
+async def test_a_port_of_somebody_else_is_left_alone_and_its_holder_named(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    await router.add_foreign(
+        protocol="TCP",
+        external_port=external_port,
+        internal_host="127.0.0.9",
+        internal_port=3074,
+        description="Xbox",
+    )
+    before = router.mappings
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await switch(hass, "turn_on")
+
+    assert raised.value.translation_key == "port_conflict"
+    assert raised.value.translation_placeholders
+    assert "127.0.0.9:3074" in raised.value.translation_placeholders["holder"]
+    assert "Xbox" in raised.value.translation_placeholders["holder"]
+    assert state_of(hass) == "off"
+    assert router.mappings == before
+    assert ledger_of(hass, entry)["openings"] == []
+    await switch(hass, "turn_off")
+    assert router.mappings == before
+
+
+async def test_the_same_mapping_by_somebody_else_shows_and_can_be_closed(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    await router.add_foreign(
+        protocol="TCP",
+        external_port=external_port,
+        internal_host="127.0.0.5",
+        internal_port=8080,
+        description="Plex",
+    )
+    await refresh(hass, entry)
+    assert state_of(hass) == "on"
+
+    await switch(hass, "turn_off")
+    assert state_of(hass) == "off"
+    assert not router.mappings
+
+
+async def test_nothing_of_a_pair_stays_when_one_is_refused(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    await router.add_foreign(
+        protocol="UDP", external_port=external_port, internal_host="127.0.0.9", internal_port=1
+    )
+    add_forward(hass, entry, forward_data(external_port, protocol="both"))
+    await set_up(hass, entry)
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await switch(hass, "turn_on")
+    assert raised.value.translation_key == "port_conflict"
+
+    assert [row.protocol for row in router.mappings] == ["UDP"]
+    assert state_of(hass) == "off"
+    assert ledger_of(hass, entry)["openings"] == []
+
+
+async def test_a_mapping_that_could_not_be_taken_back_is_closed_later(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    # The answer is lost, and the router with it: is it open or not?
+    router.fault(Fault.DROP_AFTER_ACCEPT, action="AddPortMapping")
+    router.fault(Fault.DROP_BEFORE, action="GetSpecificPortMappingEntry", times=0)
+    for action in ("GetSpecificPortMappingEntry", "DeletePortMapping"):
+        router.fault(Fault.HTTP_500_EMPTY, action=action, times=None)
+
+    with pytest.raises(HomeAssistantError):
+        await switch(hass, "turn_on")
+
+    router.clear_faults()
+    await refresh(hass, entry)
+    assert not router.mappings
+    assert state_of(hass) == "off"
+
+
+async def test_a_close_that_fails_keeps_the_switch_on_and_is_done_later(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    router.fault(Fault.HTTP_500_EMPTY, action="DeletePortMapping", times=None)
+
+    with pytest.raises(HomeAssistantError):
+        await switch(hass, "turn_off")
+    assert state_of(hass) == "on"
+    assert phases(hass, entry) == ["closing"]
+
+    router.clear_faults()
+    await refresh(hass, entry)
+    assert not router.mappings
+    assert state_of(hass) == "off"
+
+
+async def test_a_full_disk_opens_nothing(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    entry.runtime_data.keeper._ledger._path.mkdir(parents=True)
+
+    with pytest.raises(HomeAssistantError):
+        await switch(hass, "turn_on")
+
+    assert router.requests["AddPortMapping"] == 0
+    assert not router.mappings
+    assert state_of(hass) == "off"
+
+
+async def test_a_snapshot_from_before_a_command_does_not_undo_it(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    router.fault(Fault.SLOW, action="GetListOfPortMappings", delay=0.3)
+    asked = router.requests["GetListOfPortMappings"]
+    polling = hass.async_create_task(entry.runtime_data.async_refresh())
+    await arrived(router, "GetListOfPortMappings", asked + 1)
+    opening = hass.async_create_task(switch(hass, "turn_on"))
+
+    await polling
+    await opening
+    assert state_of(hass) == "on"
+    assert len(router.mappings) == 1
+
+
+@pytest.mark.parametrize("quirk", [Quirk.Q01, Quirk.Q05])
+async def test_the_user_is_told_that_the_router_closes_nothing(
+    hass: HomeAssistant,
+    issue_registry: ir.IssueRegistry,
+    router: VirtualRouter,
+    entry: MockConfigEntry,
+    external_port: int,
+    quirk: Quirk,
+) -> None:
+    router.quirks.add(quirk)
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    issue_id = f"router_does_not_close_{entry.entry_id}"
+    assert issue_registry.async_get_issue(DOMAIN, issue_id) is None
+    await switch(hass, "turn_on")
+    assert issue_registry.async_get_issue(DOMAIN, issue_id)
+    await switch(hass, "turn_off")
+
+
+async def test_an_unreachable_router_fails_the_action(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry
+) -> None:
+    add_forward(hass, entry, forward_data(free_port()))
+    await set_up(hass, entry)
+    await router.stop()
+    with pytest.raises(HomeAssistantError) as raised:
+        await switch(hass, "turn_on")
+    assert raised.value.translation_key == "unreachable"

@@ -1,0 +1,331 @@
+"""Every row of the reconcile table, with a router that really went through it."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+
+from custom_components.port_forward.const import DOMAIN
+from lab.virtual_router import Fault, Quirk, VirtualMapping, VirtualRouter, free_port
+
+from .conftest import (
+    add_forward,
+    forward_data,
+    ledger_of,
+    ledger_path,
+    make_entry,
+    phases,
+    refresh,
+    set_up,
+    state_of,
+    switch,
+)
+
+
+@pytest.fixture
+async def opened(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> MockConfigEntry:
+    """An entry whose one forward, `switch.camera`, is open."""
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    return entry
+
+
+async def restart_home_assistant(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Begin anew with nothing but what is on the disk."""
+    await hass.config_entries.async_unload(entry.entry_id)
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+
+
+def edit_ledger(hass: HomeAssistant, entry: MockConfigEntry, **changes: str | None) -> None:
+    """Make the ledger what it was at another instant of a run that was killed."""
+    ledger = ledger_of(hass, entry)
+    ledger["openings"][0].update(changes)
+    ledger_path(hass, entry).write_text(json.dumps(ledger))
+
+
+async def test_still_there_after_a_restart_of_home_assistant(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    await restart_home_assistant(hass, opened)
+    assert state_of(hass) == "on"
+    assert router.requests["AddPortMapping"] == 1
+    assert router.requests["DeletePortMapping"] == 0
+    async_fire_time_changed(hass, hass_time(minutes=31))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert router.requests["AddPortMapping"] == 2
+
+
+def hass_time(**ahead: float) -> datetime:
+    return dt_util.utcnow() + timedelta(**ahead)
+
+
+async def test_lost_with_a_restart_of_the_router_is_made_again(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    await router.restart(change_port=False)
+    assert not router.mappings
+    await refresh(hass, opened)
+    assert state_of(hass) == "on"
+    assert len(router.mappings) == 1
+
+
+async def test_lost_with_a_restart_while_home_assistant_was_off_is_made_again(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(opened.entry_id)
+    await router.restart(change_port=False)
+    await set_up(hass, opened)
+    assert state_of(hass) == "on"
+    assert len(router.mappings) == 1
+
+
+async def test_lost_with_a_reconnect_of_the_wan_is_made_again(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    router.quirks.add(Quirk.Q44)
+    await router.reconnect_wan(new_address="203.0.113.8")
+    await refresh(hass, opened)
+    assert state_of(hass) == "on"
+    assert state_of(hass, "sensor.virtual_router_external_ip_address") == "203.0.113.8"
+    assert len(router.mappings) == 1
+
+
+async def test_lost_with_all_others_is_made_again(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, external_port: int
+) -> None:
+    await router.add_foreign(
+        protocol="UDP", external_port=free_port(), internal_host="127.0.0.9", internal_port=1
+    )
+    await refresh(hass, opened)
+    router.wans[0].clear()
+    await refresh(hass, opened)
+    assert state_of(hass) == "on"
+    assert [row.external_port for row in router.mappings] == [external_port]
+
+
+async def test_removed_at_the_router_stays_closed(
+    hass: HomeAssistant,
+    router: VirtualRouter,
+    opened: MockConfigEntry,
+    external_port: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await router.remove("TCP", external_port)
+    await refresh(hass, opened)
+    assert state_of(hass) == "off"
+    assert not router.mappings
+    assert ledger_of(hass, opened)["openings"] == []
+    assert "Camera was removed at the router" in caplog.text
+    await router.restart(change_port=False)
+    await refresh(hass, opened)
+    assert not router.mappings
+
+
+async def test_one_of_a_pair_removed_at_the_router_closes_the_other(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, entry, forward_data(external_port, protocol="both"))
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    await router.remove("UDP", external_port)
+    await refresh(hass, entry)
+    assert not router.mappings
+    assert state_of(hass) == "off"
+
+
+async def test_replaced_by_somebody_else_is_left_to_them(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, external_port: int
+) -> None:
+    await router.remove("TCP", external_port)
+    await router.add_foreign(
+        protocol="TCP", external_port=external_port, internal_host="127.0.0.9", internal_port=1
+    )
+    foreign = router.mappings
+    await refresh(hass, opened)
+    assert state_of(hass) == "off"
+    assert router.mappings == foreign
+    assert ledger_of(hass, opened)["openings"] == []
+
+
+async def test_run_out_while_home_assistant_was_off_is_made_again(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, external_port: int
+) -> None:
+    await hass.config_entries.async_unload(opened.entry_id)
+    await router.remove("TCP", external_port)
+    edit_ledger(hass, opened, lease_until="2026-01-01T00:00:00+00:00")
+    await set_up(hass, opened)
+    assert state_of(hass) == "on"
+    assert len(router.mappings) == 1
+
+
+async def test_killed_while_opening_after_the_router_did_it(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(opened.entry_id)
+    edit_ledger(hass, opened, phase="opening", lease_until=None)
+    await set_up(hass, opened)
+    assert state_of(hass) == "on"
+    assert phases(hass, opened) == ["open"]
+
+
+async def test_killed_while_opening_half_of_a_pair_closes_the_half(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, entry, forward_data(external_port, protocol="both"))
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    await hass.config_entries.async_unload(entry.entry_id)
+    await router.remove("UDP", external_port)
+    edit_ledger(hass, entry, phase="opening", lease_until=None)
+    await set_up(hass, entry)
+    assert state_of(hass) == "off"
+    assert not router.mappings
+    assert ledger_of(hass, entry)["openings"] == []
+
+
+async def test_killed_while_closing_is_closed(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(opened.entry_id)
+    edit_ledger(hass, opened, phase="closing")
+    await set_up(hass, opened)
+    assert state_of(hass) == "off"
+    assert not router.mappings
+
+
+async def test_the_ledger_is_on_the_disk_before_the_router_is_asked(hass: HomeAssistant) -> None:
+    seen: list[list[str]] = []
+
+    def look(what: str, _mapping: VirtualMapping) -> None:
+        if what == "opened":
+            seen.append(phases(hass, entry))
+
+    async with VirtualRouter(on_change=look) as router:
+        entry = await make_entry(hass, router)
+        add_forward(hass, entry, forward_data(free_port()))
+        await set_up(hass, entry)
+        await switch(hass, "turn_on")
+        await switch(hass, "turn_off")
+    assert seen == [["opening"]]
+
+
+async def test_edited_while_open_moves(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    (subentry,) = opened.subentries.values()
+    port = free_port()
+    hass.config_entries.async_update_subentry(opened, subentry, data=forward_data(port))
+    await hass.async_block_till_done()
+    assert [row.external_port for row in router.mappings] == [port]
+    assert state_of(hass) == "on"
+
+
+async def test_renamed_while_open_is_left_alone(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    (subentry,) = opened.subentries.values()
+    hass.config_entries.async_update_subentry(opened, subentry, title="Back door")
+    await hass.async_block_till_done()
+    assert router.requests["DeletePortMapping"] == 0
+    assert state_of(hass) == "on"
+
+
+async def test_deleted_is_closed(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    (subentry,) = opened.subentries.values()
+    hass.config_entries.async_remove_subentry(opened, subentry.subentry_id)
+    await hass.async_block_till_done()
+    assert not router.mappings
+    assert hass.states.get("switch.camera") is None
+
+
+async def test_deleted_while_the_router_is_away_is_closed_when_it_is_back(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    (subentry,) = opened.subentries.values()
+    router.fault(Fault.HTTP_500_EMPTY, times=None)
+    hass.config_entries.async_remove_subentry(opened, subentry.subentry_id)
+    await hass.async_block_till_done()
+    assert router.requests["DeletePortMapping"] == 0
+    router.clear_faults()
+    async_fire_time_changed(hass, hass_time(minutes=1))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not router.mappings
+
+
+async def test_reloading_leaves_it_open(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_reload(opened.entry_id)
+    await hass.async_block_till_done()
+    assert router.requests["DeletePortMapping"] == 0
+    assert len(router.mappings) == 1
+    assert state_of(hass) == "on"
+
+
+async def test_disabling_the_router_closes_it(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_set_disabled_by(opened.entry_id, ConfigEntryDisabler.USER)
+    assert not router.mappings
+
+
+async def test_deleting_the_router_closes_it(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_remove(opened.entry_id)
+    assert not router.mappings
+    assert not ledger_path(hass, opened).exists()
+
+
+@pytest.mark.parametrize("how", ["disabled", "deleted"])
+async def test_what_could_not_be_closed_is_reported(
+    hass: HomeAssistant,
+    issue_registry: ir.IssueRegistry,
+    router: VirtualRouter,
+    opened: MockConfigEntry,
+    external_port: int,
+    how: str,
+) -> None:
+    await router.stop()
+    if how == "disabled":
+        await hass.config_entries.async_set_disabled_by(opened.entry_id, ConfigEntryDisabler.USER)
+        assert phases(hass, opened) == ["closing"]
+    else:
+        await hass.config_entries.async_remove(opened.entry_id)
+    issue = issue_registry.async_get_issue(DOMAIN, f"left_open_{opened.entry_id}")
+    assert issue
+    assert issue.translation_placeholders == {
+        "router": "Virtual Router",
+        "ports": f"{external_port} (Camera)",
+    }
+
+
+async def test_a_damaged_ledger_is_kept_aside_and_reported(
+    hass: HomeAssistant,
+    issue_registry: ir.IssueRegistry,
+    router: VirtualRouter,
+    opened: MockConfigEntry,
+) -> None:
+    await hass.config_entries.async_unload(opened.entry_id)
+    path = ledger_path(hass, opened)
+    damaged = path.read_text()[:-20]
+    path.write_text(damaged)
+    await set_up(hass, opened)
+    (kept,) = path.parent.glob(f"{path.name}.corrupt.*")
+    assert kept.read_text() == damaged
+    assert issue_registry.async_get_issue(DOMAIN, f"ledger_unreadable_{opened.entry_id}")
+    # The router still has it, so the switch says so and can close it.
+    assert state_of(hass) == "on"
+    await switch(hass, "turn_off")
+    assert not router.mappings
