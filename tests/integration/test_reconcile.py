@@ -78,6 +78,33 @@ async def test_lost_with_a_restart_of_the_router_is_made_again(
     assert len(router.mappings) == 1
 
 
+async def test_lost_is_made_again_when_the_wan_is_up_and_not_dropped_before(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    await router.restart(change_port=False)
+    router.quirks.add(Quirk.Q14)  # no external address yet
+    await refresh(hass, opened)
+    assert state_of(hass) == "off"
+    assert phases(hass, opened) == ["lost"]
+    router.quirks.clear()
+    await refresh(hass, opened)
+    assert state_of(hass) == "on"
+
+
+async def test_lost_and_then_taken_by_somebody_else_is_left_to_them(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, external_port: int
+) -> None:
+    await router.restart(change_port=False)
+    await router.add_foreign(
+        protocol="TCP", external_port=external_port, internal_host="127.0.0.9", internal_port=1
+    )
+    foreign = router.mappings
+    await refresh(hass, opened)
+    assert state_of(hass) == "off"
+    assert router.mappings == foreign
+    assert ledger_of(hass, opened)["openings"] == []
+
+
 async def test_lost_with_a_restart_while_home_assistant_was_off_is_made_again(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:

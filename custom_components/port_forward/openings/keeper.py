@@ -19,7 +19,13 @@ from homeassistant.helpers.event import async_call_later
 from homeassistant.util import dt as dt_util
 
 from ..const import LOGGER
-from ..routers.errors import RouterError, RouterUnreachableError
+from ..routers.errors import (
+    NotPermittedError,
+    ProtocolError,
+    Refusal,
+    RouterError,
+    RouterUnreachableError,
+)
 from ..routers.model import Forward, Leases, Listing, PortMapping, Snapshot
 from ..routers.router import Router
 from .ledger import Ledger, Opening, Phase
@@ -299,9 +305,9 @@ class Keeper:
         await self._ledger.record(lost)
         try:
             await self._open(opening.forward, lost)
-        except RouterUnreachableError:
-            raise
         except RouterError as error:
+            if _may_pass(error):
+                raise
             LOGGER.warning("%s could not be opened again: %s", opening.forward.name, error)
             await self._close(lost)
 
@@ -370,6 +376,13 @@ class Keeper:
         self._rows.update((_place(row), row) for row in added)
         self.snapshot = replace(self.snapshot, mappings=tuple(self._rows.values()))
         self._on_change()
+
+
+def _may_pass(error: RouterError) -> bool:
+    """Tell whether the router may only be starting: it answers before its WAN has an address."""
+    return isinstance(error, RouterUnreachableError | ProtocolError) or (
+        isinstance(error, NotPermittedError) and error.reason is Refusal.DOUBLE_NAT
+    )
 
 
 def _place(mapping: PortMapping) -> tuple[str, str]:
