@@ -54,6 +54,11 @@ class RealHomeAssistant:
         """The administrator's long-lived access token, once seeded."""
         return (self._config / "token").read_text()
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and neither stopped, killed nor ended by itself."""
+        return self._process is not None and self._process.returncode is None
+
     async def __aenter__(self) -> Self:
         """Start."""
         await self.start()
@@ -71,7 +76,8 @@ class RealHomeAssistant:
     async def start(self, *, ready_within: float = 60) -> None:
         """Start `hass` and wait until it says that it is running.
 
-        Raises RuntimeError with the end of the log when it ends instead, and
+        Raises RuntimeError with the end of the log when it ends instead, or
+        cannot use its configuration, and
         TimeoutError after `ready_within` seconds; no process is left then.
         """
         if not self._prepared:
@@ -118,6 +124,18 @@ class RealHomeAssistant:
         await self._hang_up()
         if code:
             raise RuntimeError(f"hass ended with exit code {code}:\n{self._end_of_log()}")
+
+    async def wait(self) -> int:
+        """Wait until Home Assistant ends by itself, and return its exit code.
+
+        It is 100 when somebody chose to restart it (`homeassistant.const.RESTART_EXIT_CODE`),
+        0 when somebody chose to stop it. It can be started again then.
+        """
+        if self._process is None:
+            raise RuntimeError("hass is not running")
+        code = await self._process.wait()
+        await self._hang_up()
+        return code
 
     async def kill(self) -> None:
         """End Home Assistant as a power failure would."""
@@ -223,7 +241,12 @@ class RealHomeAssistant:
             stderr=asyncio.subprocess.STDOUT,
             env=self._variables(),
         )
-        output, _ = await seeding.communicate()
+        try:
+            output, _ = await seeding.communicate()
+        except BaseException:
+            seeding.kill()
+            await seeding.wait()
+            raise
         if seeding.returncode:
             raise RuntimeError(f"Could not seed {self._config}:\n{output.decode()}")
         self._prepared = True
@@ -240,7 +263,10 @@ class RealHomeAssistant:
                     f"hass ended with exit code {process.returncode}:\n{self._end_of_log()}"
                 )
             try:
-                if (await self.get("/api/config"))["state"] == "RUNNING":
+                answer = await self.get("/api/config")
+                if answer["state"] == "RUNNING":
+                    if answer["recovery_mode"]:
+                        raise RuntimeError(f"hass is in recovery mode:\n{self._end_of_log()}")
                     return
             except aiohttp.ClientError:
                 pass  # not listening yet, or the API not loaded yet

@@ -1,0 +1,93 @@
+"""The switch opens and closes a real port."""
+
+import pytest
+
+from lab.virtual_router import VirtualRouter
+from tests.e2e.clients import FRIEND, PAGE, STRANGER, Camera, echo, fetch, is_closed, throw
+from tests.e2e.ui import Ui
+
+
+async def test_tcp(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
+    added = await ui.add_router(router.description_url)
+    door = await ui.add_forward(
+        added.entry,
+        added.first_forward,
+        name="Front door camera",
+        internal_host="127.0.0.1",
+        protocol="tcp",
+        internal_ports=str(inside.port),
+        external_ports=str(port),
+    )
+    assert door.switch == "switch.front_door_camera"
+    assert not await ui.is_on(door)
+    assert await is_closed(port)
+
+    await ui.turn_on(door)
+    assert await ui.is_on(door)
+    assert await fetch(port) == PAGE
+
+    await ui.turn_off(door)
+    assert not await ui.is_on(door)
+    assert await is_closed(port)
+    assert router.mappings == ()
+
+
+async def test_udp(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
+    added = await ui.add_router(router.description_url)
+    game = await ui.add_forward(
+        added.entry,
+        name="Game",
+        internal_host="home_assistant",
+        protocol="udp",
+        internal_ports=str(inside.port),
+        external_ports=str(port),
+    )
+    await ui.turn_on(game)
+    assert await echo(port, b"hello") == b"HELLO"
+    with pytest.raises(ConnectionRefusedError):
+        await fetch(port)
+
+    await ui.turn_off(game)
+    assert await is_closed(port)
+
+
+async def test_both_protocols(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
+    added = await ui.add_router(router.description_url)
+    vpn = await ui.add_forward(
+        added.entry,
+        name="VPN",
+        internal_host="localhost",
+        protocol="both",
+        internal_ports=str(inside.port),
+        external_ports=str(port),
+    )
+    await ui.turn_on(vpn)
+    assert await fetch(port) == PAGE
+    assert await echo(port, b"hello") == b"HELLO"
+    assert len(router.mappings) == 2
+
+    await ui.turn_off(vpn)
+    assert await is_closed(port)
+
+
+async def test_allowed_source(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
+    added = await ui.add_router(router.description_url)
+    door = await ui.add_forward(
+        added.entry,
+        name="Door for a friend",
+        internal_host="127.0.0.1",
+        protocol="both",
+        internal_ports=str(inside.port),
+        external_ports=str(port),
+        allowed_source=FRIEND,
+    )
+    await ui.turn_on(door)
+    assert await fetch(port, FRIEND) == PAGE
+    with pytest.raises(ConnectionResetError):
+        await fetch(port, STRANGER)
+    await throw(port, b"stranger", STRANGER)
+    assert await echo(port, b"friend", FRIEND) == b"FRIEND"
+    assert inside.heard == [b"friend"]
+
+    await ui.turn_off(door)
+    assert await is_closed(port)
