@@ -74,7 +74,6 @@ class IgdDevice:
             where = self.addresses()
             body = description(
                 root,
-                # UPnP Device Architecture 1.1 deprecated it; routers of IGD:1 have it.
                 url_base=where.url_base,
                 control_base=where.control_base,
                 presentation_url="/",

@@ -129,13 +129,16 @@ class UdpRelay(asyncio.DatagramProtocol):
         mapping = self._match(addr[0])
         if mapping is None:
             return
-        client = self._clients.get(addr)
-        if client is None:
-            if len(self._clients) >= MAX_UDP_CLIENTS:
-                return
-            client = _UdpClient(mapping, self._idle, self._replier(addr), self._forgetter(addr))
-            self._clients[addr] = client
-        client.send(data)
+        # UDP promises nothing: a full buffer, a closed inside port or a host that
+        # this machine has no way to loses the packet.
+        with suppress(OSError):
+            client = self._clients.get(addr)
+            if client is None:
+                if len(self._clients) >= MAX_UDP_CLIENTS:
+                    return
+                client = _UdpClient(mapping, self._idle, self._replier(addr), self._forgetter(addr))
+                self._clients[addr] = client
+            client.send(data)
 
     def _replier(self, addr: tuple[str, int]) -> Callable[[bytes], None]:
         def reply(data: bytes) -> None:
@@ -168,15 +171,17 @@ class _UdpClient:
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)  # noqa: FBT003  the standard library's own
-        self._socket.connect((mapping.internal_host, mapping.internal_port))
+        try:
+            self._socket.connect((mapping.internal_host, mapping.internal_port))
+        except OSError:
+            self._socket.close()
+            raise
         self._loop.add_reader(self._socket, self._readable)
         self._timer = self._loop.call_later(idle, self.close)
 
     def send(self, data: bytes) -> None:
         self._touch()
-        # UDP promises nothing: a full buffer or a closed inside port loses the packet.
-        with suppress(BlockingIOError, ConnectionRefusedError):
-            self._socket.send(data)
+        self._socket.send(data)
 
     def close(self) -> None:
         self._timer.cancel()
@@ -187,8 +192,8 @@ class _UdpClient:
     def _readable(self) -> None:
         try:
             data = self._socket.recv(CHUNK)
-        except BlockingIOError, ConnectionRefusedError:
-            # Refused is the inside host's ICMP answer to an earlier packet.
+        except OSError:
+            # Such as "refused", the inside host's ICMP answer to an earlier packet.
             return
         self._touch()
         self._reply(data)

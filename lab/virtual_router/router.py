@@ -302,22 +302,28 @@ class VirtualRouter:
 
     def _addresses(self) -> Addresses:
         control_origin = f"http://{self.lan_host}:{self._control_port}"
-        url_base = self.description_url.removesuffix(DESCRIPTION_PATH)
-        if Quirk.Q35_URLBASE in self.quirks:
-            url_base = control_origin
-        elif Quirk.Q35_WRONG in self.quirks:
-            url_base = f"http://127.0.0.1:{DISCARD_PORT}"
-        control_base = ""
-        if Quirk.Q35 in self.quirks:
-            control_base = control_origin
-        elif Quirk.Q35_ELSEWHERE in self.quirks:
-            control_base = f"http://{OTHER_HOST}:{self._port}"
         return Addresses(
             location=self.description_url,
-            url_base=url_base,
-            control_base=control_base,
+            url_base=self._url_base(control_origin),
+            control_base=self._control_base(control_origin),
             own_tcp_ports=frozenset({self._port, self._control_port}),
         )
+
+    def _url_base(self, control_origin: str) -> str | None:
+        if Quirk.Q35_URLBASE in self.quirks:
+            return control_origin
+        if Quirk.Q35_WRONG in self.quirks:
+            return f"http://127.0.0.1:{DISCARD_PORT}"
+        # UPnP Device Architecture 1.1 deprecated it; routers of IGD:1 have it.
+        has_one = self._device.igd == 1 and Quirk.Q35 not in self.quirks
+        return self.description_url.removesuffix(DESCRIPTION_PATH) if has_one else None
+
+    def _control_base(self, control_origin: str) -> str:
+        if Quirk.Q35 in self.quirks:
+            return control_origin
+        if Quirk.Q35_ELSEWHERE in self.quirks:
+            return f"http://{OTHER_HOST}:{self._port}"
+        return ""
 
     def _advertisement(self) -> Advertisement:
         return Advertisement(

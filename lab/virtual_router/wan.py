@@ -125,6 +125,7 @@ class WanConnection:
         port = (mapping.protocol, mapping.external_port)
         if port in self._relays or not self._relayable(mapping):
             return
+        await self.wait_closed()  # or a port just given up could not be bound again
         kind = TcpRelay if mapping.protocol == "TCP" else UdpRelay
         relay = kind(lambda source: self._match(*port, source))
         await relay.open(self.host, mapping.external_port)
