@@ -1,0 +1,1 @@
+"""The virtual router and the camera, looked at from the wire."""
