@@ -24,8 +24,6 @@ NO_XML = b"HTTP/1.1 500 Internal & <broken\n"
 class Addresses:
     """Where the router can be reached at the moment."""
 
-    location: str
-    """URL of the device description."""
     url_base: str | None
     control_base: str
     """Stands before each control path."""

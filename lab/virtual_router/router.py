@@ -303,7 +303,6 @@ class VirtualRouter:
     def _addresses(self) -> Addresses:
         control_origin = f"http://{self.lan_host}:{self._control_port}"
         return Addresses(
-            location=self.description_url,
             url_base=self._url_base(control_origin),
             control_base=self._control_base(control_origin),
             own_tcp_ports=frozenset({self._port, self._control_port}),
