@@ -7,7 +7,7 @@ from homeassistant.helpers import device_registry as dr
 from .backend import async_close_all, async_load_ledger, make_router, report_left_open
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import router_device_info
-from .openings import Ledger
+from .openings import Ledger, Reason
 from .routers.errors import RouterError
 
 PLATFORMS = (Platform.SENSOR, Platform.SWITCH)
@@ -37,7 +37,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
     keeper = entry.runtime_data.keeper
     if entry.disabled_by is not None:
         try:
-            await keeper.close_all()
+            await keeper.close_all(Reason.ROUTER_DISABLED)
         except RouterError:
             # The ledger keeps them for the day on which the entry is enabled.
             report_left_open(hass, entry, keeper.openings.values())
@@ -49,7 +49,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
     """Close what a router that is being deleted still has open."""
     ledger = await async_load_ledger(hass, entry)
     try:
-        await async_close_all(hass, entry)
+        await async_close_all(hass, entry, Reason.ROUTER_DELETED)
     except RouterError:
         # The entry is gone after this: only the user can still close them.
         report_left_open(hass, entry, ledger.openings.values())

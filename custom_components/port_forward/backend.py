@@ -10,7 +10,7 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from .const import CONF_DRIVER, CONF_WAN, DOMAIN, LOGGER
-from .openings import Keeper, Ledger, LedgerUnreadableError, Opening
+from .openings import Keeper, Ledger, LedgerUnreadableError, Opening, Reason
 from .routers.registry import DRIVERS
 from .routers.router import Router
 
@@ -43,19 +43,26 @@ async def async_load_ledger(hass: HomeAssistant, entry: ConfigEntry) -> Ledger:
     return ledger
 
 
-async def async_close_all(hass: HomeAssistant, entry: ConfigEntry) -> None:
+async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reason) -> None:
     """Close every opening of the router, whether its entry is loaded or not.
 
     Raises RouterError when one could not be closed; it is in the ledger then.
     """
     if entry.state is ConfigEntryState.LOADED:
-        await entry.runtime_data.keeper.close_all()
+        await entry.runtime_data.keeper.close_all(reason)
         return
     ledger = await async_load_ledger(hass, entry)
     if ledger.openings:
         router = make_router(hass, entry, ledger.learned)
         await router.connect()
-        await Keeper(hass, router, ledger, lease=timedelta(0), on_change=lambda: None).close_all()
+        await Keeper(
+            hass,
+            router,
+            ledger,
+            lease=timedelta(0),
+            on_change=lambda: None,
+            on_activity=lambda _: None,
+        ).close_all(reason)
 
 
 def report_left_open(hass: HomeAssistant, entry: ConfigEntry, openings: Iterable[Opening]) -> None:

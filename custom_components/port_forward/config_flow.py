@@ -47,6 +47,7 @@ from .const import (
 )
 from .discovery import async_find_routers, async_is_trusted
 from .forward_flow import ForwardSubentryFlow
+from .openings import Reason
 from .routers.errors import RouterError
 from .routers.model import RouterInfo
 from .routers.upnp import WanSurvey, describe
@@ -307,7 +308,7 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
         if entry.data[CONF_WAN] != wan:
             # The new WAN does not show what is open on the old one.
             try:
-                await async_close_all(self.hass, entry)
+                await async_close_all(self.hass, entry, Reason.WAN_CHANGED)
             except RouterError as error:
                 return self.async_abort(
                     reason="not_closed",

@@ -1,12 +1,13 @@
 """The coordinator: takes snapshots of one router and tells the entities."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_URL
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 
@@ -21,7 +22,7 @@ from .const import (
 )
 from .forwards import ForwardSettings
 from .hosts import HostError, async_resolve_host, async_router_address
-from .openings import Keeper, Ledger
+from .openings import Activity, Keeper, Ledger
 from .routers.errors import RouterError
 from .routers.model import Forward, Leases, RouterInfo, Snapshot
 from .routers.router import Router
@@ -58,7 +59,12 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             ledger,
             lease=timedelta(seconds=entry.options.get(CONF_LEASE, DEFAULT_LEASE.total_seconds())),
             on_change=self._async_changed,
+            on_activity=self._async_tell,
         )
+        self._activity_listeners: list[Callable[[Activity], None]] = []
+        # What happened before anybody listened: at start, the openings are
+        # brought in order before there are entities.
+        self._untold: list[Activity] = []
         # Every forward of the user; None while its host does not resolve.
         self.forwards: dict[str, Forward | None] = {}
 
@@ -82,7 +88,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
     @override
     async def _async_update_data(self) -> Snapshot:
         """Take a snapshot and let the keeper bring the openings in order."""
-        changes = self.keeper.changes
+        changes = self.keeper.view.changes
         try:
             snapshot = await self.router.snapshot()
         except RouterError as error:
@@ -113,10 +119,31 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
     @callback
     def _async_changed(self) -> None:
         """Show what a command has changed; polling goes on as planned."""
-        if self.keeper.snapshot is not None:
-            self.data = self.keeper.snapshot
+        if self.keeper.view.snapshot is not None:
+            self.data = self.keeper.view.snapshot
             self.async_update_listeners()
             self._async_report_leases()
+
+    @callback
+    def async_listen(self, listener: Callable[[Activity], None]) -> CALLBACK_TYPE:
+        """Tell `listener` of all that happens to a forward; returns what ends it."""
+        self._activity_listeners.append(listener)
+        return lambda: self._activity_listeners.remove(listener)
+
+    @callback
+    def async_tell_untold(self) -> None:
+        """Tell what happened before there was anybody to tell."""
+        untold, self._untold = self._untold, []
+        for activity in untold:
+            self._async_tell(activity)
+
+    @callback
+    def _async_tell(self, activity: Activity) -> None:
+        if not self._activity_listeners:
+            self._untold.append(activity)
+            return
+        for listener in list(self._activity_listeners):
+            listener(activity)
 
     @callback
     def _async_report_leases(self) -> None:

@@ -44,12 +44,14 @@ class ForwardSwitch(ForwardEntity, SwitchEntity):
         """Open the forward."""
         forward = await self.coordinator.async_forward(self._forward_id)
         with translated_errors():
-            await self.coordinator.keeper.open(forward)
+            await self.coordinator.keeper.open(forward, by=self._context)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Close the forward."""
         with translated_errors():
             await self.coordinator.keeper.close(
-                self._forward_id, self.coordinator.forwards.get(self._forward_id)
+                self._forward_id,
+                self.coordinator.forwards.get(self._forward_id),
+                by=self._context,
             )

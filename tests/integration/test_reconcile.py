@@ -151,7 +151,7 @@ async def test_removed_at_the_router_stays_closed(
     assert state_of(hass) == "off"
     assert not router.mappings
     assert ledger_of(hass, opened)["openings"] == []
-    assert "Camera was removed at the router" in caplog.text
+    assert "Camera: closed (removed_elsewhere)" in caplog.text
     await router.restart(change_port=False)
     await refresh(hass, opened)
     assert not router.mappings

@@ -3,7 +3,17 @@
 The only code that changes a router.
 """
 
+from .activity import Activity, Kind, Reason
 from .keeper import Keeper
 from .ledger import Ledger, LedgerUnreadableError, Opening, Phase
 
-__all__ = ["Keeper", "Ledger", "LedgerUnreadableError", "Opening", "Phase"]
+__all__ = [
+    "Activity",
+    "Keeper",
+    "Kind",
+    "Ledger",
+    "LedgerUnreadableError",
+    "Opening",
+    "Phase",
+    "Reason",
+]

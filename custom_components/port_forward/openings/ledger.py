@@ -21,6 +21,7 @@ from homeassistant.util.json import load_json_object
 
 from ..const import DOMAIN
 from ..routers.model import Forward, PortMapping, PortRange, Protocol, Snapshot
+from .activity import Reason
 
 _VERSION = 1
 
@@ -44,19 +45,30 @@ class Opening:
     """One period in which a forward is open.
 
     `forward` is as it was when opened, whatever the user has edited since.
-    `lease_until` is when the router lets go of the mappings unless they are
-    renewed; None when it does not.
+    `deadline` is when it has to be closed, None for until somebody closes it;
+    `asked_at` is when that was last said. `lease_until` is when the router
+    lets go of the mappings unless they are renewed; None when it does not.
+    `opened_by` is the id of the user who opened it, `reason` why it is lost or
+    being closed. All times are UTC.
     """
 
     forward: Forward
     mappings: tuple[PortMapping, ...]
     phase: Phase
     opened_at: datetime
+    asked_at: datetime
+    deadline: datetime | None = None
+    opened_by: str | None = None
     lease_until: datetime | None = None
+    reason: Reason | None = None
 
-    def within(self, phase: Phase) -> Opening:
-        """Return the same opening in another phase."""
-        return replace(self, phase=phase)
+    def within(self, phase: Phase, reason: Reason | None = None) -> Opening:
+        """Return the same opening in another phase, for this reason or the one it has."""
+        return replace(self, phase=phase, reason=reason or self.reason)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Tell whether it should be closed by now."""
+        return self.deadline is not None and self.deadline <= now
 
 
 class LedgerUnreadableError(HomeAssistantError):
@@ -109,13 +121,19 @@ class Ledger:
                 mappings=(),
             )
 
-    async def record(self, opening: Opening) -> None:
-        """Put `opening` in place of the one of the same forward."""
-        await self._save({**self.openings, opening.forward.id: opening})
+    async def record(self, *openings: Opening) -> None:
+        """Put `openings` in place of those of the same forwards."""
+        await self._save({**self.openings, **{opening.forward.id: opening for opening in openings}})
 
-    async def strike(self, forward_id: str) -> None:
-        """Drop the opening of this forward: the router confirmed that it is closed."""
-        await self._save({key: row for key, row in self.openings.items() if key != forward_id})
+    async def strike(self, *forward_ids: str) -> None:
+        """Drop the openings of these forwards: the router confirmed that they are closed.
+
+        They are dropped even when the disk does not take it: what is left
+        there is an opening that is being closed, and closing it once more
+        after a restart harms nobody.
+        """
+        self.openings = {key: row for key, row in self.openings.items() if key not in forward_ids}
+        await self._save(self.openings)
 
     async def remove(self) -> None:
         """Delete the file."""
@@ -159,7 +177,11 @@ class _OpeningJson(TypedDict):
     mappings: list[_MappingJson]
     phase: str
     opened_at: str
+    asked_at: str
+    deadline: str | None
+    opened_by: str | None
     lease_until: str | None
+    reason: str | None
 
 
 class _SeenJson(TypedDict):
@@ -244,16 +266,24 @@ def _opening_to_json(opening: Opening) -> _OpeningJson:
         "mappings": [_mapping_to_json(mapping) for mapping in opening.mappings],
         "phase": opening.phase,
         "opened_at": opening.opened_at.isoformat(),
+        "asked_at": opening.asked_at.isoformat(),
+        "deadline": opening.deadline.isoformat() if opening.deadline else None,
+        "opened_by": opening.opened_by,
         "lease_until": opening.lease_until.isoformat() if opening.lease_until else None,
+        "reason": opening.reason,
     }
 
 
 def _opening_from_json(data: _OpeningJson) -> Opening:
-    lease_until = data["lease_until"]
+    deadline, lease_until, reason = data["deadline"], data["lease_until"], data["reason"]
     return Opening(
         forward=_forward_from_json(data["forward"]),
         mappings=tuple(map(_mapping_from_json, data["mappings"])),
         phase=Phase(data["phase"]),
         opened_at=datetime.fromisoformat(data["opened_at"]),
+        asked_at=datetime.fromisoformat(data["asked_at"]),
+        deadline=datetime.fromisoformat(deadline) if deadline else None,
+        opened_by=data["opened_by"],
         lease_until=datetime.fromisoformat(lease_until) if lease_until else None,
+        reason=Reason(reason) if reason else None,
     )

@@ -1,10 +1,15 @@
 """What is to be done with an opening, given what the router shows: the reconcile table."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from ..routers.model import Forward
 from .ledger import Opening, Phase
+
+# A lease is asked in whole seconds and never for longer than remains, so the
+# router may be a little earlier than the deadline. That is no loss.
+_ABOUT_TO_END = timedelta(seconds=5)
 
 
 class Verdict(Enum):
@@ -12,6 +17,9 @@ class Verdict(Enum):
 
     KEEP = auto()
     CLOSE = auto()
+    CLOSE_OVERDUE = auto()
+    CLOSE_DELETED = auto()
+    DROP_HALF_MADE = auto()
     MOVE = auto()
     RESTORE = auto()
     REMOVED_ELSEWHERE = auto()
@@ -24,8 +32,7 @@ class Evidence:
     `deleted`: the user has deleted the forward. `wanted`: the forward as it is
     now, None when its host does not resolve. `complete`: the router shows all
     its mappings. `lists_all`: the router shows every mapping that it holds.
-    `lost`: the router has lost its mappings since the last look. `expired`:
-    the lease has run out.
+    `lost`: the router has lost its mappings since the last look. `now` is when all that was so.
     """
 
     deleted: bool
@@ -33,21 +40,31 @@ class Evidence:
     complete: bool
     lists_all: bool
     lost: bool
-    expired: bool
+    now: datetime
 
 
 def judge(opening: Opening, evidence: Evidence) -> Verdict:
     """Return what is to be done; the first row that fits decides."""
-    half_made = opening.phase is Phase.OPENING and not evidence.complete
-    if evidence.deleted or opening.phase is Phase.CLOSING or half_made:
+    if opening.phase is Phase.CLOSING:
         return Verdict.CLOSE
+    if evidence.deleted:
+        return Verdict.CLOSE_DELETED
+    if opening.is_overdue(evidence.now):
+        return Verdict.CLOSE_OVERDUE
+    if opening.phase is Phase.OPENING and not evidence.complete:
+        return Verdict.DROP_HALF_MADE
+    return _judge_open(opening, evidence)
+
+
+def _judge_open(opening: Opening, evidence: Evidence) -> Verdict:
+    """Judge an opening that should be open."""
     if evidence.wanted and differs(opening.forward, evidence.wanted):
         return Verdict.MOVE
     if opening.phase is Phase.LOST:
         return Verdict.RESTORE
-    if evidence.complete:
+    if evidence.complete or opening.is_overdue(evidence.now + _ABOUT_TO_END):
         return Verdict.KEEP
-    if evidence.lost or evidence.expired:
+    if evidence.lost or (opening.lease_until and opening.lease_until <= evidence.now):
         return Verdict.RESTORE
     return Verdict.REMOVED_ELSEWHERE if evidence.lists_all else Verdict.KEEP
 

@@ -1,0 +1,105 @@
+"""What happened to a forward: for the event entities, the logbook and the triggers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from homeassistant.core import Context
+from homeassistant.util import dt as dt_util
+
+from ..const import LOGGER
+from ..routers.model import Forward
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    OPENED = "opened"
+    EXTENDED = "extended"
+    RESTORED = "restored"
+    CLOSED = "closed"
+    OPEN_FAILED = "open_failed"
+    CLOSE_FAILED = "close_failed"
+
+
+class Reason(StrEnum):
+    """Why it happened, where there is more than one reason for it."""
+
+    # closed, close_failed
+    TIME_UP = "time_up"
+    TURNED_OFF = "turned_off"
+    REMOVED_ELSEWHERE = "removed_elsewhere"
+    FORWARD_EDITED = "forward_edited"
+    FORWARD_DELETED = "forward_deleted"
+    ROUTER_DISABLED = "router_disabled"
+    ROUTER_DELETED = "router_deleted"
+    WAN_CHANGED = "wan_changed"
+    HOME_ASSISTANT_STOPPED = "home_assistant_stopped"
+    NOT_RESTORED = "not_restored"
+    NOT_SAVED = "not_saved"
+    # restored
+    ROUTER_RESTARTED = "router_restarted"
+    LEASE_RAN_OUT = "lease_ran_out"
+    # open_failed
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activity:
+    """One thing that happened to one forward.
+
+    `deadline` is until when it is open (or was to be), None for until closed.
+    `late` is how long after the deadline it was closed. `context` tells who,
+    None for the integration itself. `error` is the English text of the
+    error's cause, for people who look closer.
+    """
+
+    kind: Kind
+    forward_id: str
+    name: str
+    at: datetime
+    reason: Reason | None = None
+    deadline: datetime | None = None
+    late: timedelta | None = None
+    context: Context | None = None
+    error: str | None = None
+
+
+class Teller:
+    """Tells what happens, with the time at which it does."""
+
+    def __init__(self, listener: Callable[[Activity], None]) -> None:
+        """Take who is told."""
+        self._listener = listener
+
+    def tell(  # noqa: PLR0913  what an activity is made of
+        self,
+        kind: Kind,
+        forward: Forward,
+        *,
+        reason: Reason | None = None,
+        deadline: datetime | None = None,
+        context: Context | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        """Tell of one activity; how late it is follows from the deadline."""
+        now = dt_util.utcnow()
+        late = None
+        if kind is Kind.CLOSED and reason is Reason.TIME_UP and deadline:
+            late = max(now - deadline, timedelta(0))
+        LOGGER.info("%s: %s%s", forward.name, kind, f" ({reason})" if reason else "")
+        self._listener(
+            Activity(
+                kind=kind,
+                forward_id=forward.id,
+                name=forward.name,
+                at=now,
+                reason=reason,
+                deadline=deadline,
+                late=late,
+                context=context,
+                error=str(error) if error else None,
+            )
+        )

@@ -1,0 +1,243 @@
+"""What the keeper does to one router: open, renew, close, each in the ledger first.
+
+Nothing here waits for its turn: the keeper holds its lock around each call.
+"""
+
+import random
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.util import dt as dt_util
+
+from ..const import LOGGER
+from ..routers.errors import RouterError, RouterUnreachableError
+from ..routers.model import Leases, PortMapping
+from ..routers.router import Router
+from .activity import Kind, Reason, Teller
+from .alarms import Deadlines, Timers
+from .ledger import Ledger, Opening, Phase
+from .view import View
+
+# What failed is tried again after these seconds, the last one for good.
+_CLOSE_RETRIES: Final = (1, 2, 5, 10, 30, 60, 120, 300)
+_RENEWAL_RETRIES: Final = (15, 30, 60, 120, 300)
+
+_RETRY: Final = "close what could not be closed"
+
+
+class Operations:
+    """Opens, renews and closes on one router.
+
+    `on_due` is awaited with the forwards whose time is up and the deadlines
+    that they had, `renew` with the id of one to renew and how often that
+    failed, `retry` when it is time to close again what could not be closed.
+    """
+
+    def __init__(  # noqa: PLR0913  all that there is of one router
+        self,
+        hass: HomeAssistant,
+        router: Router,
+        ledger: Ledger,
+        view: View,
+        teller: Teller,
+        *,
+        lease: timedelta,
+        on_due: Callable[[dict[str, datetime]], Coroutine[None, None, None]],
+        renew: Callable[[str, int], Coroutine[None, None, None]],
+        retry: Callable[[], Coroutine[None, None, None]],
+    ) -> None:
+        """Take the router and all that is kept of it; `lease` is asked for each opening."""
+        self._router = router
+        self._ledger = ledger
+        self._view = view
+        self._teller = teller
+        self._lease = lease
+        self._renew = renew
+        self._retry = retry
+        self._deadlines = Deadlines(hass, on_due)
+        self._timers = Timers(hass)
+        self._failed_closes = 0
+        # Forwards whose close has failed, so that it is told once.
+        self._unclosed: set[str] = set()
+
+    def stop(self) -> None:
+        """Stop all timers."""
+        self._deadlines.stop()
+        self._timers.stop()
+
+    async def open(self, asked: Opening, held: Opening | None) -> Opening:
+        """Make the mappings of `asked`, or renew those of `held`, and set the alarms.
+
+        Raises RouterError and HomeAssistantError; then nothing has changed.
+        """
+        if held is None:
+            await self._ledger.record(asked)
+        try:
+            granted = await self._router.open(
+                asked.forward, self._lease_for(asked), ours=held.mappings if held else ()
+            )
+        except RouterError as error:
+            if held is None:
+                await self._forget_unless_left(asked, error.left)
+            raise
+        opening = replace(
+            asked, phase=Phase.OPEN, mappings=granted, lease_until=_lease_until(granted)
+        )
+        self._ledger.learned = dict(self._router.learned)
+        try:
+            await self._ledger.record(opening)
+        except HomeAssistantError:
+            # Open, but not known to be so after a restart: better not open.
+            if held is None:
+                await self.close([opening], Reason.NOT_SAVED)
+            raise
+        self._view.update(added=granted)
+        self.set_alarms(opening)
+        return opening
+
+    async def close(
+        self, openings: Iterable[Opening], reason: Reason, by: Context | None = None
+    ) -> None:
+        """Close all that can be closed, and write the ledger but twice.
+
+        Raises the first RouterError; what could not be closed is tried again.
+        """
+        closing = [opening.within(Phase.CLOSING, reason) for opening in openings]
+        # A disk that is full must not keep a port open. Home Assistant has
+        # logged it; without the note a restart would just find the port again.
+        with suppress(HomeAssistantError):
+            await self._ledger.record(*closing)
+        closed: list[str] = []
+        failure: RouterError | None = None
+        for opening in closing:
+            self._timers.cancel(opening.forward.id)
+            self._deadlines.clear(opening.forward.id)
+            try:
+                if isinstance(failure, RouterUnreachableError):
+                    raise failure  # The others would take just as long to fail.
+                await self.remove(opening)
+            except RouterError as error:
+                failure = failure or error
+                self._note_unclosed(opening, error)
+            else:
+                closed.append(opening.forward.id)
+                self._unclosed.discard(opening.forward.id)
+                self._teller.tell(
+                    Kind.CLOSED,
+                    opening.forward,
+                    reason=opening.reason,
+                    deadline=opening.deadline,
+                    context=by,
+                )
+        await self._ledger.strike(*closed)
+        if failure:
+            self._schedule_retry()
+            raise failure
+        self._failed_closes = 0
+
+    async def remove(self, opening: Opening) -> None:
+        """Remove its mappings from the router.
+
+        Raises the first RouterError, after trying all unless the router is silent.
+        """
+        failure: RouterError | None = None
+        for mapping in opening.mappings:
+            try:
+                await self._router.close(mapping)
+            except RouterUnreachableError:
+                raise
+            except RouterError as error:
+                failure = failure or error
+            else:
+                self._view.update(removed=(mapping,))
+        if failure:
+            raise failure
+
+    def set_alarms(self, opening: Opening) -> None:
+        """Set the deadline of an opening, and its renewal unless one is set."""
+        self._set_deadline(opening)
+        if opening.phase is Phase.OPEN:
+            self.schedule_renewal(opening)
+
+    def schedule_renewal(self, opening: Opening, failures: int = 0) -> None:
+        """Renew at half of what remains, a little earlier or later than the others."""
+        forward_id = opening.forward.id
+        self._timers.cancel(forward_id)
+        now = dt_util.utcnow()
+        lease_until = opening.lease_until or now + self._lease
+        kept_to_the_end = opening.deadline is not None and (
+            lease_until >= opening.deadline - timedelta(seconds=2)
+        )
+        if kept_to_the_end or self._router.capabilities.leases is Leases.PERMANENT_ONLY:
+            return
+        if failures:
+            delay = float(_RENEWAL_RETRIES[min(failures, len(_RENEWAL_RETRIES)) - 1])
+        else:
+            delay = (lease_until - now).total_seconds() / 2
+        self._timers.start(
+            forward_id,
+            max(1.0, delay * random.uniform(0.9, 1.0)),  # noqa: S311  spreads load, guards nothing
+            partial(self._renew, forward_id, failures),
+        )
+
+    def is_renewing(self, forward_id: str) -> bool:
+        """Tell whether a renewal of this forward is set."""
+        return forward_id in self._timers
+
+    def _lease_for(self, opening: Opening) -> timedelta:
+        """Return the lease to ask for: never longer than the opening lasts."""
+        if opening.deadline is None:
+            return self._lease
+        # In whole seconds, and never 0, which means for ever.
+        remaining = int((opening.deadline - dt_util.utcnow()).total_seconds())
+        return min(self._lease, timedelta(seconds=max(1, remaining)))
+
+    async def _forget_unless_left(self, opening: Opening, left: Collection[PortMapping]) -> None:
+        """Drop an opening that failed, but never what it left on the router."""
+        if left:
+            await self._ledger.record(
+                replace(opening, phase=Phase.CLOSING, reason=Reason.REFUSED, mappings=tuple(left))
+            )
+            self._view.update(added=left)
+            self._schedule_retry()
+        else:
+            await self._ledger.strike(opening.forward.id)
+
+    def _note_unclosed(self, opening: Opening, error: RouterError) -> None:
+        """Tell of a close that failed, once until it succeeds."""
+        if opening.forward.id in self._unclosed:
+            return
+        self._unclosed.add(opening.forward.id)
+        LOGGER.warning("Could not close %s, trying again: %s", opening.forward.name, error)
+        self._teller.tell(
+            Kind.CLOSE_FAILED,
+            opening.forward,
+            reason=opening.reason,
+            deadline=opening.deadline,
+            error=error,
+        )
+
+    def _schedule_retry(self) -> None:
+        """Try what could not be closed again, later each time."""
+        delay = _CLOSE_RETRIES[min(self._failed_closes, len(_CLOSE_RETRIES) - 1)]
+        self._failed_closes += 1
+        self._timers.start(_RETRY, delay, self._retry)
+
+    def _set_deadline(self, opening: Opening) -> None:
+        if opening.deadline is None:
+            self._deadlines.clear(opening.forward.id)
+        else:
+            self._deadlines.set(
+                opening.forward.id, opening.deadline, opening.deadline - opening.asked_at
+            )
+
+
+def _lease_until(granted: Collection[PortMapping]) -> datetime | None:
+    leases = [row.lease for row in granted if row.lease]
+    return dt_util.utcnow() + min(leases) if leases else None
