@@ -1,0 +1,90 @@
+"""The event *Activity* of each forward and of the router: what happened last, why and by whom."""
+
+from typing import override
+
+from homeassistant.components.event import EventEntity
+from homeassistant.core import Context, HomeAssistant, callback
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import SUBENTRY_TYPE_FORWARD
+from .coordinator import PortForwardConfigEntry
+from .entity import ForwardEntity, RouterEntity
+from .openings import Activity, Kind
+
+# They ask nothing of the router.
+PARALLEL_UPDATES = 0
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: PortForwardConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add one for the router and one for each forward."""
+    async_add_entities([RouterActivity(entry.runtime_data, "activity")])
+    for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):
+        async_add_entities(
+            [ForwardActivity(entry.runtime_data, subentry, "activity")],
+            config_subentry_id=subentry.subentry_id,
+        )
+
+
+class ActivityEntity(EventEntity):
+    """Shows an activity, with who is behind it."""
+
+    _attr_translation_key = "activity"
+    _attr_event_types = list(Kind)
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Tell of a router that is away, too: that it could not be asked to close."""
+        return True
+
+    @callback
+    def _show(self, activity: Activity, **more: str) -> None:
+        """Write the activity as the newest event, with what `more` there is to say of it."""
+        # Without a new one, what the integration does by itself would be put
+        # down to whoever did something a moment ago.
+        self.async_set_context(activity.context or Context())
+        self._trigger_event(
+            activity.kind,
+            {
+                **more,
+                "reason": activity.reason,
+                "deadline": activity.deadline.isoformat() if activity.deadline else None,
+                "late": activity.late.total_seconds() if activity.late is not None else None,
+                "user_id": activity.context.user_id if activity.context else None,
+                "error": activity.error,
+            },
+        )
+        self.async_write_ha_state()
+
+
+class ForwardActivity(ForwardEntity, ActivityEntity):
+    """What happens to one forward."""
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen for as long as the entity exists."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self.coordinator.async_listen(self._on_activity))
+
+    @callback
+    def _on_activity(self, activity: Activity) -> None:
+        if activity.forward_id == self._forward_id:
+            self._show(activity)
+
+
+class RouterActivity(RouterEntity, ActivityEntity):
+    """What happens to all forwards of a router, those that are being deleted too."""
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen for as long as the entity exists."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self.coordinator.async_listen(self._on_activity))
+
+    @callback
+    def _on_activity(self, activity: Activity) -> None:
+        self._show(activity, forward=activity.name, forward_id=activity.forward_id)
