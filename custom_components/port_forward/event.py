@@ -1,13 +1,17 @@
 """The event *Activity* of each forward and of the router: what happened last, why and by whom."""
 
+from abc import abstractmethod
 from typing import override
 
 from homeassistant.components.event import EventEntity
 from homeassistant.core import Context, HomeAssistant, callback
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
+from .announce import SIGNAL_ACTIVITY, Details, details_of
 from .const import SUBENTRY_TYPE_FORWARD
-from .coordinator import PortForwardConfigEntry
+from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import ForwardEntity, RouterEntity
 from .openings import Activity, Kind
 
@@ -29,11 +33,11 @@ async def async_setup_entry(
         )
 
 
-class ActivityEntity(EventEntity):
-    """Shows an activity, with who is behind it."""
+class ActivityEntity(CoordinatorEntity[PortForwardCoordinator], EventEntity):
+    """Shows activities, with who is behind them."""
 
     _attr_translation_key = "activity"
-    _attr_event_types = list(Kind)
+    _attr_event_types = list(Kind)  # noqa: RUF012  the base class wants a list
 
     @property
     @override
@@ -41,50 +45,47 @@ class ActivityEntity(EventEntity):
         """Tell of a router that is away, too: that it could not be asked to close."""
         return True
 
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen for as long as the entity exists."""
+        await super().async_added_to_hass()
+        self.async_on_remove(
+            async_dispatcher_connect(self.hass, SIGNAL_ACTIVITY, self._on_activity)
+        )
+
     @callback
-    def _show(self, activity: Activity, **more: str) -> None:
-        """Write the activity as the newest event, with what `more` there is to say of it."""
+    def _on_activity(self, entry_id: str, activity: Activity) -> None:
+        if entry_id != self.coordinator.config_entry.entry_id:
+            return
+        attributes = self._attributes(activity)
+        if attributes is None:
+            return
         # Without a new one, what the integration does by itself would be put
         # down to whoever did something a moment ago.
         self.async_set_context(activity.context or Context())
-        self._trigger_event(
-            activity.kind,
-            {
-                **more,
-                "reason": activity.reason,
-                "deadline": activity.deadline.isoformat() if activity.deadline else None,
-                "late": activity.late.total_seconds() if activity.late is not None else None,
-                "user_id": activity.context.user_id if activity.context else None,
-                "error": activity.error,
-            },
-        )
+        self._trigger_event(activity.kind, attributes)
         self.async_write_ha_state()
+
+    @abstractmethod
+    def _attributes(self, activity: Activity) -> Details | None:
+        """Return what to show of it, None for nothing at all."""
 
 
 class ForwardActivity(ForwardEntity, ActivityEntity):
     """What happens to one forward."""
 
     @override
-    async def async_added_to_hass(self) -> None:
-        """Listen for as long as the entity exists."""
-        await super().async_added_to_hass()
-        self.async_on_remove(self.coordinator.async_listen(self._on_activity))
-
-    @callback
-    def _on_activity(self, activity: Activity) -> None:
-        if activity.forward_id == self._forward_id:
-            self._show(activity)
+    def _attributes(self, activity: Activity) -> Details | None:
+        return details_of(activity) if activity.forward_id == self._forward_id else None
 
 
 class RouterActivity(RouterEntity, ActivityEntity):
     """What happens to all forwards of a router, those that are being deleted too."""
 
     @override
-    async def async_added_to_hass(self) -> None:
-        """Listen for as long as the entity exists."""
-        await super().async_added_to_hass()
-        self.async_on_remove(self.coordinator.async_listen(self._on_activity))
-
-    @callback
-    def _on_activity(self, activity: Activity) -> None:
-        self._show(activity, forward=activity.name, forward_id=activity.forward_id)
+    def _attributes(self, activity: Activity) -> Details:
+        return {
+            "forward": activity.name,
+            "forward_id": activity.forward_id,
+            **details_of(activity),
+        }
