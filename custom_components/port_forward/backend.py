@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import CONF_URL
@@ -9,6 +10,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
+from .announce import async_announce
 from .const import CONF_DRIVER, CONF_WAN, DOMAIN, LOGGER
 from .openings import Keeper, Ledger, LedgerUnreadableError, Opening, Reason
 from .routers.registry import DRIVERS
@@ -61,7 +63,7 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reaso
             ledger,
             lease=timedelta(0),
             on_change=lambda: None,
-            on_activity=lambda _: None,
+            on_activity=partial(async_announce, hass, entry.entry_id),
         ).close_all(reason)
 
 

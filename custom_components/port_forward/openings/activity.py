@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from homeassistant.core import Context
+from homeassistant.helpers.translation import async_get_exception_message
 from homeassistant.util import dt as dt_util
 
-from ..const import LOGGER
+from ..const import DOMAIN, LOGGER
+from ..routers.errors import RouterError
 from ..routers.model import Forward
 
 
@@ -53,7 +55,7 @@ class Activity:
     `deadline` is until when it is open (or was to be), None for until closed.
     `late` is how long after the deadline it was closed. `context` tells who,
     None for the integration itself. `error` is the English text of the
-    error's cause, for people who look closer.
+    error.
     """
 
     kind: Kind
@@ -100,6 +102,16 @@ class Teller:
                 deadline=deadline,
                 late=late,
                 context=context,
-                error=str(error) if error else None,
+                error=_text_of(error) if error else None,
             )
         )
+
+
+def _text_of(error: Exception) -> str:
+    """Return what the user would read of it; the drivers' own text is for developers."""
+    if isinstance(error, RouterError):
+        key = error.translation_key
+        text = async_get_exception_message(DOMAIN, key, error.placeholders)
+        if text != key:
+            return text
+    return str(error)
