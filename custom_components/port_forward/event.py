@@ -5,11 +5,10 @@ from typing import override
 
 from homeassistant.components.event import EventEntity
 from homeassistant.core import Context, HomeAssistant, callback
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .announce import SIGNAL_ACTIVITY, Details, details_of
+from .announce import Details, details_of
 from .const import SUBENTRY_TYPE_FORWARD
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import ForwardEntity, RouterEntity
@@ -49,14 +48,10 @@ class ActivityEntity(CoordinatorEntity[PortForwardCoordinator], EventEntity):
     async def async_added_to_hass(self) -> None:
         """Listen for as long as the entity exists."""
         await super().async_added_to_hass()
-        self.async_on_remove(
-            async_dispatcher_connect(self.hass, SIGNAL_ACTIVITY, self._on_activity)
-        )
+        self.async_on_remove(self.coordinator.async_listen(self._on_activity))
 
     @callback
-    def _on_activity(self, entry_id: str, activity: Activity) -> None:
-        if entry_id != self.coordinator.config_entry.entry_id:
-            return
+    def _on_activity(self, activity: Activity) -> None:
         attributes = self._attributes(activity)
         if attributes is None:
             return
