@@ -1,16 +1,29 @@
 """Port Forward: every port forward of the home router is a switch."""
 
-from homeassistant.const import Platform
-from homeassistant.core import HomeAssistant
+from functools import partial
+
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP, Platform
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.typing import ConfigType
 
 from .backend import async_close_all, async_load_ledger, make_router, report_left_open
+from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import router_device_info
 from .openings import Ledger, Reason
 from .routers.errors import RouterError
+from .services import async_setup_services
 
-PLATFORMS = (Platform.SENSOR, Platform.SWITCH)
+PLATFORMS = (Platform.EVENT, Platform.SENSOR, Platform.SWITCH)
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Set up the actions."""
+    async_setup_services(hass)
+    return True
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) -> bool:
@@ -26,7 +39,14 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
         config_entry_id=entry.entry_id, **router_device_info(coordinator)
     )
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    coordinator.async_tell_untold()
     entry.async_on_unload(entry.add_update_listener(_async_reload))
+    if entry.options.get(CONF_CLOSE_ON_STOP):
+        entry.async_on_unload(
+            hass.bus.async_listen_once(
+                EVENT_HOMEASSISTANT_STOP, partial(_async_close_at_stop, coordinator)
+            )
+        )
     return True
 
 
@@ -54,6 +74,14 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         # The entry is gone after this: only the user can still close them.
         report_left_open(hass, entry, ledger.openings.values())
     await Ledger(hass, entry.entry_id).remove()
+
+
+async def _async_close_at_stop(coordinator: PortForwardCoordinator, _event: Event) -> None:
+    """Close everything while there is still time; the lease ends what cannot be closed."""
+    try:
+        await coordinator.keeper.close_all(Reason.HOME_ASSISTANT_STOPPED)
+    except RouterError as error:
+        LOGGER.warning("Could not close all forwards before stopping: %s", error)
 
 
 async def _async_reload(hass: HomeAssistant, entry: PortForwardConfigEntry) -> None:

@@ -13,9 +13,10 @@ SUBENTRY_TYPE_FORWARD: Final = "forward"
 CONF_DRIVER: Final = "driver"
 CONF_WAN: Final = "wan"
 
-# Entry options, both in seconds.
+# Entry options; times are in seconds.
 CONF_REFRESH_INTERVAL: Final = "refresh_interval"
 CONF_LEASE: Final = "lease"
+CONF_CLOSE_ON_STOP: Final = "close_on_stop"
 DEFAULT_REFRESH_INTERVAL: Final = timedelta(seconds=60)
 DEFAULT_LEASE: Final = timedelta(hours=1)
 
@@ -25,11 +26,17 @@ CONF_INTERNAL_HOST: Final = "internal_host"
 CONF_INTERNAL_PORTS: Final = "internal_ports"
 CONF_EXTERNAL_PORTS: Final = "external_ports"
 CONF_ALLOWED_SOURCE: Final = "allowed_source"
+CONF_CLOSE_AFTER: Final = "close_after"
+CONF_UNTIL_CLOSED: Final = "until_closed"
 
 # In place of an address: whatever machine Home Assistant runs on.
 THIS_HOME_ASSISTANT: Final = "home_assistant"
 
 PROTOCOL_BOTH: Final = "both"
+
+# How long an opening lasts when nothing else is said, and at the most.
+DEFAULT_CLOSE_AFTER: Final = timedelta(hours=1)
+LONGEST_OPENING: Final = timedelta(days=30)
 
 # What one forward may make of the router's table. Most hold 32 to 128 rows.
 MAX_MAPPINGS_PER_FORWARD: Final = 100

@@ -1,16 +1,20 @@
 """The coordinator: takes snapshots of one router and tells the entities."""
 
+from collections import deque
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address
-from typing import override
+from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_URL
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, Context, HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util import dt as dt_util
 
+from .announce import SIGNAL_ACTIVITY, async_announce
 from .const import (
     CONF_LEASE,
     CONF_REFRESH_INTERVAL,
@@ -22,10 +26,13 @@ from .const import (
 )
 from .forwards import ForwardSettings
 from .hosts import HostError, async_resolve_host, async_router_address
-from .openings import Activity, Keeper, Ledger
+from .openings import Activity, Keeper, Kind, Ledger, Opening
 from .routers.errors import RouterError
 from .routers.model import Forward, Leases, RouterInfo, Snapshot
 from .routers.router import Router
+
+# More than that can only happen between a start and its entities if something is wrong.
+_MOST_UNTOLD: Final = 1000
 
 type PortForwardConfigEntry = ConfigEntry[PortForwardCoordinator]
 
@@ -61,10 +68,9 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             on_change=self._async_changed,
             on_activity=self._async_tell,
         )
-        self._activity_listeners: list[Callable[[Activity], None]] = []
-        # What happened before anybody listened: at start, the openings are
-        # brought in order before there are entities.
-        self._untold: list[Activity] = []
+        # What happened before there were entities to show it: at start, the
+        # openings are brought in order first. None once there are.
+        self._untold: deque[Activity] | None = deque(maxlen=_MOST_UNTOLD)
         # Every forward of the user; None while its host does not resolve.
         self.forwards: dict[str, Forward | None] = {}
 
@@ -104,12 +110,30 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         self._async_report_leases()
         return snapshot
 
+    async def async_open(
+        self, forward_id: str, *, deadline: datetime | None = None, by: Context | None = None
+    ) -> Opening:
+        """Open a forward until `deadline`, or for its own *close after*.
+
+        Raises RouterError and HomeAssistantError.
+        """
+        forward = await self.async_forward(forward_id)
+        if deadline is None and (close_after := self._settings(forward_id).close_after):
+            deadline = dt_util.utcnow() + close_after
+        return await self.keeper.open(forward, deadline=deadline, by=by)
+
+    async def async_close(self, forward_id: str, *, by: Context | None = None) -> None:
+        """Close a forward; raises RouterError and HomeAssistantError."""
+        await self.keeper.close(forward_id, self.forwards.get(forward_id), by=by)
+
     async def async_forward(self, forward_id: str) -> Forward:
         """Return the forward with its host resolved now; raises HostError."""
-        subentry = self.config_entry.subentries[forward_id]
-        settings = ForwardSettings.from_input(subentry.data)
+        settings = self._settings(forward_id)
         host = await async_resolve_host(self.hass, settings.internal_host, self._router_address)
-        return settings.forward(forward_id, subentry.title, host)
+        return settings.forward(forward_id, self.config_entry.subentries[forward_id].title, host)
+
+    def _settings(self, forward_id: str) -> ForwardSettings:
+        return ForwardSettings.from_input(self.config_entry.subentries[forward_id].data)
 
     @callback
     def async_is_open(self, forward_id: str) -> bool:
@@ -127,23 +151,48 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
     @callback
     def async_listen(self, listener: Callable[[Activity], None]) -> CALLBACK_TYPE:
         """Tell `listener` of all that happens to a forward; returns what ends it."""
-        self._activity_listeners.append(listener)
-        return lambda: self._activity_listeners.remove(listener)
+
+        @callback
+        def on_activity(entry_id: str, activity: Activity) -> None:
+            if entry_id == self.config_entry.entry_id:
+                listener(activity)
+
+        return async_dispatcher_connect(self.hass, SIGNAL_ACTIVITY, on_activity)
 
     @callback
     def async_tell_untold(self) -> None:
-        """Tell what happened before there was anybody to tell."""
-        untold, self._untold = self._untold, []
-        for activity in untold:
-            self._async_tell(activity)
+        """Tell what happened before there were entities; from now on it is told at once."""
+        untold, self._untold = self._untold, None
+        for activity in untold or ():
+            async_announce(self.hass, self.config_entry.entry_id, activity)
 
     @callback
     def _async_tell(self, activity: Activity) -> None:
-        if not self._activity_listeners:
+        self._async_report_unclosed(activity)
+        if self._untold is None:
+            async_announce(self.hass, self.config_entry.entry_id, activity)
+        else:
             self._untold.append(activity)
-            return
-        for listener in list(self._activity_listeners):
-            listener(activity)
+
+    @callback
+    def _async_report_unclosed(self, activity: Activity) -> None:
+        """Tell the user of a port that cannot be closed, for as long as that is so."""
+        issue_id = f"not_closed_{activity.forward_id}"
+        if activity.kind is Kind.CLOSE_FAILED:
+            ir.async_create_issue(
+                self.hass,
+                DOMAIN,
+                issue_id,
+                is_fixable=False,
+                severity=ir.IssueSeverity.ERROR,
+                translation_key="not_closed",
+                translation_placeholders={
+                    "forward": activity.name,
+                    "router": self.config_entry.title,
+                },
+            )
+        elif activity.kind is Kind.CLOSED:
+            ir.async_delete_issue(self.hass, DOMAIN, issue_id)
 
     @callback
     def _async_report_leases(self) -> None:

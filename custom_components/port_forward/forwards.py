@@ -2,16 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import CONF_NAME, CONF_PROTOCOL
 
 from .const import (
     CONF_ALLOWED_SOURCE,
+    CONF_CLOSE_AFTER,
     CONF_EXTERNAL_PORTS,
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
+    CONF_UNTIL_CLOSED,
+    DEFAULT_CLOSE_AFTER,
+    LONGEST_OPENING,
     MAX_MAPPINGS_PER_FORWARD,
     PROTOCOL_BOTH,
 )
@@ -31,16 +37,20 @@ class FieldError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForwardSettings:
-    """A forward with everything but its host worked out."""
+    """A forward with everything but its host worked out.
+
+    `close_after` is how long the switch opens it, None for until closed.
+    """
 
     internal_host: str
     protocols: tuple[Protocol, ...]
     external_ports: PortRange
     internal_ports: PortRange
     allowed_source: IPv4Network | None
+    close_after: timedelta | None
 
     @classmethod
-    def from_input(cls, data: Mapping[str, str]) -> ForwardSettings:
+    def from_input(cls, data: Mapping[str, Any]) -> ForwardSettings:
         """Read what the form gave or the subentry holds; raises FieldError."""
         protocols = (
             (Protocol.TCP, Protocol.UDP)
@@ -73,6 +83,7 @@ class ForwardSettings:
             external_ports=external_ports,
             internal_ports=internal_ports,
             allowed_source=_source(data.get(CONF_ALLOWED_SOURCE, "").strip()),
+            close_after=_close_after(data),
         )
 
     def clashes_with(self, other: ForwardSettings) -> bool:
@@ -128,3 +139,16 @@ def _source(text: str) -> IPv4Network | None:
         raise FieldError(CONF_ALLOWED_SOURCE, "invalid_source", source=text) from None
     # The whole internet as a network is what an empty field means.
     return network if network.prefixlen else None
+
+
+def _close_after(data: Mapping[str, Any]) -> timedelta | None:
+    if data.get(CONF_UNTIL_CLOSED):
+        return None
+    if CONF_CLOSE_AFTER not in data:
+        return DEFAULT_CLOSE_AFTER
+    close_after = timedelta(**data[CONF_CLOSE_AFTER])
+    if not timedelta(0) < close_after <= LONGEST_OPENING:
+        raise FieldError(
+            CONF_CLOSE_AFTER, "close_after_out_of_range", days=str(LONGEST_OPENING.days)
+        )
+    return close_after

@@ -1,10 +1,12 @@
-"""The sensors of the router."""
+"""The sensors of the router and of its forwards."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import override
 
 from homeassistant.components.sensor import (
+    SensorDeviceClass,
     SensorEntity,
     SensorEntityDescription,
     SensorStateClass,
@@ -14,8 +16,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 
+from .const import SUBENTRY_TYPE_FORWARD
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
-from .entity import RouterEntity
+from .entity import ForwardEntity, RouterEntity
 
 # Only shows what the coordinator has.
 PARALLEL_UPDATES = 0
@@ -54,8 +57,13 @@ async def async_setup_entry(
     entry: PortForwardConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the sensors of the router."""
+    """Add the sensors of the router and those of each forward."""
     async_add_entities(RouterSensor(entry.runtime_data, description) for description in SENSORS)
+    for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):
+        async_add_entities(
+            [ClosesAtSensor(entry.runtime_data, subentry, "closes_at")],
+            config_subentry_id=subentry.subentry_id,
+        )
 
 
 class RouterSensor(RouterEntity, SensorEntity):
@@ -75,3 +83,17 @@ class RouterSensor(RouterEntity, SensorEntity):
     def native_value(self) -> StateType:
         """Return the value of the newest snapshot."""
         return self.entity_description.value_fn(self.coordinator)
+
+
+class ClosesAtSensor(ForwardEntity, SensorEntity):
+    """When an open forward closes; unknown while it is closed, or open until closed."""
+
+    _attr_device_class = SensorDeviceClass.TIMESTAMP
+    _attr_translation_key = "closes_at"
+
+    @property
+    @override
+    def native_value(self) -> datetime | None:
+        """Return the deadline."""
+        opening = self.coordinator.keeper.openings.get(self._forward_id)
+        return opening.deadline if opening else None

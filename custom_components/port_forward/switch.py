@@ -41,17 +41,12 @@ class ForwardSwitch(ForwardEntity, SwitchEntity):
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
-        """Open the forward."""
-        forward = await self.coordinator.async_forward(self._forward_id)
+        """Open the forward for as long as it is set to."""
         with translated_errors():
-            await self.coordinator.keeper.open(forward, by=self._context)
+            await self.coordinator.async_open(self._forward_id, by=self._context)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Close the forward."""
         with translated_errors():
-            await self.coordinator.keeper.close(
-                self._forward_id,
-                self.coordinator.forwards.get(self._forward_id),
-                by=self._context,
-            )
+            await self.coordinator.async_close(self._forward_id, by=self._context)

@@ -106,18 +106,19 @@ async def make_entry(hass: HomeAssistant, router: VirtualRouter) -> MockConfigEn
     return entry
 
 
-def forward_data(port: int, **changes: str) -> dict[str, str]:
-    """Return what the form gives for a forward of one external port."""
+def forward_data(port: int, **changes: Any) -> dict[str, Any]:
+    """Return what the form gives for a forward of one external port, open until closed."""
     return {
         "internal_host": "127.0.0.5",
         "protocol": "tcp",
         "internal_ports": "8080",
         "external_ports": str(port),
+        "until_closed": True,
     } | changes
 
 
 def add_forward(
-    hass: HomeAssistant, entry: MockConfigEntry, data: dict[str, str], title: str = "Camera"
+    hass: HomeAssistant, entry: MockConfigEntry, data: dict[str, Any], title: str = "Camera"
 ) -> ConfigSubentry:
     """Add a forward to the entry as its flow would."""
     subentry = ConfigSubentry(

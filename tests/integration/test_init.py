@@ -55,6 +55,9 @@ async def test_devices_and_entities(
         for entity in er.async_entries_for_config_entry(entity_registry, entry.entry_id)
     } == {
         "switch.camera": subentry.subentry_id,
+        "event.camera_activity": subentry.subentry_id,
+        "event.virtual_router_activity": None,
+        "sensor.camera_closes_at": subentry.subentry_id,
         "sensor.virtual_router_external_ip_address": None,
         "sensor.virtual_router_open_forwards": None,
     }

@@ -136,6 +136,7 @@ class Operations:
                     context=by,
                 )
         await self._ledger.strike(*closed)
+        self._view.update()  # The deadlines are gone with the openings.
         if failure:
             self._schedule_retry()
             raise failure

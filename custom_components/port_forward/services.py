@@ -1,0 +1,163 @@
+"""The actions: open and close for the switches, list_mappings for a router."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import voluptuous as vol
+from homeassistant.const import ATTR_CONFIG_ENTRY_ID
+from homeassistant.core import (
+    HomeAssistant,
+    ServiceCall,
+    ServiceResponse,
+    SupportsResponse,
+    callback,
+)
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.service import async_get_config_entry
+from homeassistant.util import dt as dt_util
+from homeassistant.util.json import JsonObjectType
+
+from .const import DOMAIN, LONGEST_OPENING
+from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
+from .entity import translated_errors
+from .openings import Opening
+from .routers.model import PortMapping
+from .targets import async_targets
+
+ATTR_DURATION: Final = "duration"
+ATTR_UNTIL: Final = "until"
+
+# The values are checked by `_deadline`, whose errors say what to do and are translated.
+_OPEN_SCHEMA = cv.make_entity_service_schema(
+    {vol.Optional(ATTR_DURATION): cv.time_period, vol.Optional(ATTR_UNTIL): cv.datetime}
+)
+_CLOSE_SCHEMA = cv.make_entity_service_schema({})
+_LIST_SCHEMA = vol.Schema({vol.Required(ATTR_CONFIG_ENTRY_ID): cv.string})
+
+
+@callback
+def async_setup_services(hass: HomeAssistant) -> None:
+    """Register the actions."""
+    hass.services.async_register(
+        DOMAIN,
+        "open",
+        _async_open,
+        schema=_OPEN_SCHEMA,
+        supports_response=SupportsResponse.OPTIONAL,
+    )
+    hass.services.async_register(DOMAIN, "close", _async_close, schema=_CLOSE_SCHEMA)
+    hass.services.async_register(
+        DOMAIN,
+        "list_mappings",
+        _async_list_mappings,
+        schema=_LIST_SCHEMA,
+        supports_response=SupportsResponse.ONLY,
+    )
+
+
+async def _async_open(call: ServiceCall) -> ServiceResponse:
+    """Open the forwards, and answer where each can be reached until when."""
+    chosen = deadline_of(call.data.get(ATTR_DURATION), call.data.get(ATTR_UNTIL))
+    answer: dict[str, JsonObjectType] = {}
+    for target in await async_targets(call.hass, call):
+        coordinator = target.coordinator
+        with translated_errors():
+            opening = await coordinator.async_open(
+                target.forward_id, deadline=chosen, by=call.context
+            )
+        answer[target.entity_id] = _describe_opening(coordinator, opening)
+    return {**answer} if call.return_response else None
+
+
+async def _async_close(call: ServiceCall) -> None:
+    """Close the forwards: all that can be closed, before the first failure is told."""
+    failure: HomeAssistantError | None = None
+    for target in await async_targets(call.hass, call):
+        try:
+            with translated_errors():
+                await target.coordinator.async_close(target.forward_id, by=call.context)
+        except HomeAssistantError as error:
+            failure = failure or error
+    if failure:
+        raise failure
+
+
+async def _async_list_mappings(call: ServiceCall) -> ServiceResponse:
+    """Answer every mapping that the router holds now, ours and foreign."""
+    entry: PortForwardConfigEntry = async_get_config_entry(
+        call.hass, DOMAIN, call.data[ATTR_CONFIG_ENTRY_ID]
+    )
+    coordinator = entry.runtime_data
+    await coordinator.async_refresh()
+    if not coordinator.last_update_success:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="router_away",
+            translation_placeholders={"forward": entry.title, "router": entry.title},
+        )
+    names = {
+        (mapping.key, mapping.target): opening.forward.name
+        for opening in coordinator.keeper.openings.values()
+        for mapping in opening.mappings
+    }
+    address = coordinator.data.external_address
+    return {
+        "external_address": str(address) if address else None,
+        "mappings": [
+            _describe_mapping(row, names.get((row.key, row.target)))
+            for row in coordinator.data.mappings
+        ],
+    }
+
+
+def deadline_of(duration: timedelta | None, until: datetime | None) -> datetime | None:
+    """Return the deadline that was chosen, None where neither is given.
+
+    A time without a zone is one of Home Assistant's own. Raises
+    ServiceValidationError for both, for a time that has passed, and for more
+    than 30 days.
+    """
+    if duration is None and until is None:
+        return None
+    if duration is not None and until is not None:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="duration_and_until"
+        )
+    now = dt_util.utcnow()
+    deadline = dt_util.as_utc(until) if until else now + (duration or timedelta())
+    if deadline <= now:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="in_the_past")
+    if deadline > now + LONGEST_OPENING:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="too_long",
+            translation_placeholders={"days": str(LONGEST_OPENING.days)},
+        )
+    return deadline
+
+
+def _describe_opening(coordinator: PortForwardCoordinator, opening: Opening) -> JsonObjectType:
+    address = coordinator.data.external_address
+    ports = str(opening.forward.external_ports)
+    return {
+        "external_address": str(address) if address else None,
+        "external_ports": ports,
+        "address": f"{address}:{ports}" if address else None,
+        "deadline": opening.deadline.isoformat() if opening.deadline else None,
+    }
+
+
+def _describe_mapping(row: PortMapping, forward: str | None) -> JsonObjectType:
+    return {
+        "protocols": [protocol.value for protocol in row.protocols],
+        "external_ports": str(row.external_ports),
+        "internal_host": row.internal_host,
+        "internal_ports": str(row.internal_ports) if row.internal_ports else None,
+        "allowed_source": row.allowed_source,
+        "enabled": row.enabled,
+        "description": row.description,
+        "lease": row.lease.total_seconds() if row.lease else None,
+        "foreign": forward is None,
+        "forward": forward,
+    }
