@@ -47,10 +47,10 @@ find_python() {
     has_headers "$PYTHON" && return
     say "$PYTHON has no headers to build C extensions with; looking for another Python"
   fi
-  if UV_HTTP_RETRIES=1 run "download Python 3.14" "$UV" python install 3.14; then
+  if UV_HTTP_RETRIES=1 attempt "download Python 3.14" "$UV" python install 3.14; then
     PYTHON=$("$UV" python find --system --managed-python --no-python-downloads "$PYTHON_WANTED") && return
   fi
-  say "uv could not download Python 3.14; trying Debian's packages"
+  say "uv cannot download Python 3.14 here; taking Debian's packages"
   source scripts/lib/debian-python.sh
   unpack_debian_python "${debian%/usr/bin/*}"
   PYTHON=$debian
