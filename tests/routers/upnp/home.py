@@ -1,5 +1,6 @@
 """A home: a virtual router, our driver, and the forwards to try on them."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ CAMERA = "127.0.0.2"
 """Another host of the home."""
 SOURCE = "127.0.0.3"
 """A host of the internet."""
-TIMEOUT = 0.3
+TIMEOUT = 0.5
 """Seconds that a request may take where a test waits for its end."""
 
 
@@ -58,7 +59,7 @@ class Home:
 
 
 @asynccontextmanager
-async def home_with(  # noqa: PLR0913  the router's properties
+async def home_with(
     session: aiohttp.ClientSession,
     *quirks: Quirk,
     igd: int = 2,
@@ -79,7 +80,7 @@ async def home_with(  # noqa: PLR0913  the router's properties
         yield Home(router=router, driver=driver, session=session)
 
 
-def forward(  # noqa: PLR0913  the fields of a forward
+def forward(
     external: int | PortRange | None = None,
     *,
     forward_id: str = "camera1",
@@ -159,6 +160,12 @@ def revive_what_is_closed(router: VirtualRouter) -> None:
             wan._rows[mapping.key] = mapping
 
     wan._on_change = on_change
+
+
+async def until_asked(router: VirtualRouter, action: str) -> None:
+    """Wait until a request for this action has arrived."""
+    while not router.requests[action]:  # noqa: ASYNC110  the router has no event for it
+        await asyncio.sleep(0)
 
 
 def keys(mappings: Iterable[PortMapping]) -> set[str]:

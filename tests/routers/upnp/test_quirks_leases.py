@@ -19,10 +19,10 @@ from lab.virtual_router import Quirk
 from .home import (
     HOUR,
     PERMANENT,
-    home_with,
     fill,
     forward,
     free_range,
+    home_with,
     revive_what_is_closed,
     row_of,
 )
