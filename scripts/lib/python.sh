@@ -8,6 +8,8 @@ export UV_CACHE_DIR=$PWD/.dev/cache/uv
 export UV_PYTHON_INSTALL_DIR=$PWD/.dev/python
 export UV_PYTHON_INSTALL_BIN=0 # nothing into ~/.local/bin
 export UV_NO_PROGRESS=1        # the output goes to a log
+# Behind a proxy that opens TLS, only the system knows its certificate.
+if [ -s /etc/ssl/certs/ca-certificates.crt ]; then export UV_SYSTEM_CERTS=1; fi
 unset VIRTUAL_ENV UV_PYTHON
 
 # debian_package NAME... : installs Debian packages where that is ours to do, else says what is missing.
