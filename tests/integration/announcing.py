@@ -61,6 +61,6 @@ def discovered(hass: HomeAssistant) -> list[ConfigFlowResult]:
 
 async def set_up_ssdp(hass: HomeAssistant) -> None:
     """Set ssdp up with our matchers only: those of others would start their flows."""
-    ours = {DOMAIN: (await async_get_ssdp(hass))[DOMAIN]}
-    with patch("homeassistant.components.ssdp.async_get_ssdp", return_value=ours):
-        assert await async_setup_component(hass, SSDP_DOMAIN, {})
+    assert await async_setup_component(hass, SSDP_DOMAIN, {})
+    scanner = hass.data[SSDP_DOMAIN][SSDP_SCANNER]
+    scanner.integration_matchers.async_setup({DOMAIN: (await async_get_ssdp(hass))[DOMAIN]})
