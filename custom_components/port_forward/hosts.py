@@ -13,6 +13,9 @@ from .const import DOMAIN, THIS_HOME_ASSISTANT
 # The key of the one HostError that is about the router.
 ROUTER_UNKNOWN = "router_unknown"
 
+# RFC 1918. Python's is_private holds much more, loopback among it.
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+
 
 class HostError(HomeAssistantError):
     """The internal host cannot be used; `key` and `placeholders` say why."""
@@ -65,7 +68,7 @@ async def async_resolve_host(hass: HomeAssistant, host: str, router: IPv4Address
         if _is_machine(address) and (
             any(_is_host_of(address, network) for network in networks)
             if networks
-            else address.is_private and not address.is_loopback
+            else any(address in network for network in _PRIVATE)
         ):
             return address
     raise HostError("host_outside", host=host, router=str(router))

@@ -88,6 +88,7 @@ def name_server(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     def getaddrinfo(host: str, port: int | None, *args: Any, **kwargs: Any) -> list[Any]:
         with suppress(ValueError):
             return real(str(ip_address(host)), port, *args, **kwargs)
+        host.encode("idna")  # as the real one does first
         if host not in names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [found for name in names[host] for found in real(name, port, *args, **kwargs)]
