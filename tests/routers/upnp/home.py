@@ -10,7 +10,13 @@ from ipaddress import IPv4Address, IPv4Network
 
 import aiohttp
 
-from custom_components.port_forward.routers.model import Forward, PortMapping, PortRange, Protocol
+from custom_components.port_forward.routers.model import (
+    Forward,
+    Listing,
+    PortMapping,
+    PortRange,
+    Protocol,
+)
 from custom_components.port_forward.routers.upnp import UpnpRouter
 from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, Wan, free_port
 
@@ -171,6 +177,11 @@ async def until_asked(router: VirtualRouter, action: str) -> None:
 def keys(mappings: Iterable[PortMapping]) -> set[str]:
     """The keys of mappings."""
     return {mapping.key for mapping in mappings}
+
+
+def listing_of(driver: UpnpRouter) -> Listing:
+    """How much the router shows, as far as known now."""
+    return driver.capabilities.listing
 
 
 def moved(mapping: PortMapping, host: str) -> PortMapping:

@@ -1,10 +1,9 @@
 """An HTTP server that answers just what a test writes out."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from xml.sax.saxutils import escape
 
 from aiohttp import web
@@ -14,15 +13,16 @@ from custom_components.port_forward.routers.upnp.description import WanService
 
 SERVICE_TYPE = "urn:schemas-upnp-org:service:WANIPConnection:{version}"
 
+type Answer = Callable[[dict[str, str]], web.Response]
+"""What to answer to the arguments of an action; a response can be sent only once."""
+
 
 @dataclass
 class Script:
-    """What the server says to each action; a function is given the action's arguments."""
+    """What the server says to each action, and what it was asked."""
 
     url: str = ""
-    answers: dict[str, web.Response | Callable[[dict[str, str]], web.Response]] = field(
-        default_factory=dict
-    )
+    answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     version: int = 1
@@ -39,26 +39,29 @@ class Script:
         )
 
 
-def success(action: str, **values: str) -> web.Response:
-    """An answer with these out-arguments."""
+def reply(text: str, status: int = 200) -> Answer:
+    """Answer with this body."""
+    return lambda _: web.Response(text=text, status=status)
+
+
+def success(action: str, **values: str) -> Answer:
+    """Answer with these out-arguments."""
     written = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in values.items())
-    return web.Response(text=f"<e><b><{action}Response>{written}</{action}Response></b></e>")
+    return reply(f"<e><b><{action}Response>{written}</{action}Response></b></e>")
 
 
-def fault(code: int | str) -> web.Response:
-    """An error of an action."""
-    text = f"<Fault><detail><UPnPError><errorCode>{code}</errorCode></UPnPError></detail></Fault>"
-    return web.Response(text=text, status=500)
+def fault(code: int | str) -> Answer:
+    """Answer with an error of the action."""
+    error = f"<UPnPError><errorCode>{code}</errorCode></UPnPError>"
+    return reply(f"<Fault><detail>{error}</detail></Fault>", status=500)
 
 
 @asynccontextmanager
-async def scripted(version: int = 1, **answers: Any) -> AsyncIterator[Script]:
-    """Start the server; the description is that of one WAN."""
-    script = Script(version=version, answers=answers)
+async def scripted(answers: Mapping[str, Answer], *, version: int = 1) -> AsyncIterator[Script]:
+    """Start the server; the description is that of one WAN, other actions answer 714."""
+    script = Script(version=version, answers=dict(answers))
 
     async def describe(_: web.Request) -> web.Response:
-        if isinstance(answer := script.answers.get("GET"), web.Response):
-            return answer
         return web.Response(
             text=(
                 "<root><device><UDN>uuid:root</UDN><serviceList><service>"
@@ -73,8 +76,7 @@ async def scripted(version: int = 1, **answers: Any) -> AsyncIterator[Script]:
         arguments = dict(re.findall(r"<(New\w+)>([^<]*)</", await request.text()))
         script.asked.append((action, arguments))
         script.headers.append(dict(request.headers))
-        answer = script.answers.get(action, fault(714))
-        return answer(arguments) if callable(answer) else answer
+        return script.answers.get(action, fault(714))(arguments)
 
     app = web.Application()
     app.router.add_get("/", describe)

@@ -7,7 +7,18 @@ from custom_components.port_forward.routers.model import Listing, PortMapping
 from custom_components.port_forward.routers.upnp import listing
 from lab.virtual_router import Fault, Quirk
 
-from .home import CALLER, CAMERA, HOUR, Home, add_foreign, fill, forward, home_with, keys
+from .home import (
+    CALLER,
+    CAMERA,
+    HOUR,
+    Home,
+    add_foreign,
+    fill,
+    forward,
+    home_with,
+    keys,
+    listing_of,
+)
 
 
 async def _open_three(home: Home) -> list[PortMapping]:
@@ -37,7 +48,7 @@ async def test_q20_every_end_of_the_list(session: aiohttp.ClientSession, quirk: 
         # An end that is said costs nothing; one that is not, one more look.
         beyond = 2 if quirk is Quirk.Q20_GARBAGE else 1
         assert home.router.requests["GetGenericPortMappingEntry"] == 4 + beyond
-        assert home.driver.capabilities.listing is Listing.FULL
+        assert listing_of(home.driver) is Listing.FULL
 
 
 @pytest.mark.parametrize("quirk", [Quirk.Q20, Quirk.Q20_402])
@@ -54,7 +65,7 @@ async def test_q20_every_end_lets_the_bulk_list_be_used(
 async def test_q20_empty_table_whose_end_is_garbage(session: aiohttp.ClientSession) -> None:
     async with home_with(session, Quirk.Q20_GARBAGE, igd=1) as home:
         assert (await home.driver.snapshot()).mappings == ()
-        assert home.driver.capabilities.listing is Listing.FULL
+        assert listing_of(home.driver) is Listing.FULL
 
 
 @pytest.mark.parametrize("igd", [1, 2])
@@ -133,14 +144,12 @@ async def test_q25_rows_of_others_are_not_listed(session: aiohttp.ClientSession,
     """Ours for another host is not shown, and yet not taken for removed."""
     async with home_with(session, Quirk.Q25, igd=igd) as home:
         shown = await home.driver.open(forward(internal_host=CALLER), HOUR)
-        assert home.driver.capabilities.listing is Listing.FULL
+        assert listing_of(home.driver) is Listing.FULL
         hidden = await home.driver.open(forward(internal_host=CAMERA, forward_id="other"), HOUR)
         snapshot = await home.driver.snapshot()
         assert keys(snapshot.mappings) == keys((*shown, *hidden))
-        assert home.driver.capabilities.listing is Listing.PARTIAL
-        assert (
-            home.another_driver(learned=home.driver.learned).capabilities.listing is Listing.PARTIAL
-        )
+        assert listing_of(home.driver) is Listing.PARTIAL
+        assert listing_of(home.another_driver(learned=home.driver.learned)) is Listing.PARTIAL
         # What is really gone is not made up.
         await home.router.remove("TCP", hidden[0].external_ports.first)
         assert keys((await home.driver.snapshot()).mappings) == keys(shown)
@@ -149,7 +158,7 @@ async def test_q25_rows_of_others_are_not_listed(session: aiohttp.ClientSession,
         home.router.requests.clear()
         await home.driver.snapshot()
         assert home.router.requests["GetSpecificPortMappingEntry"] == 0
-        assert home.driver.capabilities.listing is Listing.FULL
+        assert listing_of(home.driver) is Listing.FULL
 
 
 async def test_q25_list_that_fails_does_not_make_ours_vanish(
@@ -160,7 +169,7 @@ async def test_q25_list_that_fails_does_not_make_ours_vanish(
         home.router.fault(Fault.HTTP_500_EMPTY, action="GetGenericPortMappingEntry", times=2)
         snapshot = await home.driver.snapshot()
         assert snapshot.find(granted)
-        assert home.driver.capabilities.listing is Listing.PARTIAL
+        assert listing_of(home.driver) is Listing.PARTIAL
 
 
 @pytest.mark.parametrize("igd", [1, 2])

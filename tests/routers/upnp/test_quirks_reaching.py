@@ -308,14 +308,15 @@ async def test_q39_code_of_a_fault_is_read_in_any_dress(session: aiohttp.ClientS
 
 async def test_q40_one_request_at_a_time(session: aiohttp.ClientSession) -> None:
     async with home_with(session, Quirk.Q40) as home:
-        opened = await asyncio.gather(
-            *(home.driver.open(forward(forward_id=f"f{n}"), HOUR) for n in range(2)),
+        first, second, _ = await asyncio.gather(
+            home.driver.open(forward(forward_id="first"), HOUR),
+            home.driver.open(forward(forward_id="second"), HOUR),
             home.driver.snapshot(),
         )
         assert len(home.rows()) == 2
         await asyncio.gather(
             home.driver.snapshot(),
-            *(home.driver.close(mapping) for granted in opened[:2] for mapping in granted),
+            *(home.driver.close(mapping) for mapping in (*first, *second)),
         )
         assert not home.rows()
 
