@@ -57,7 +57,9 @@ def fault(code: int | str) -> Answer:
 
 
 @asynccontextmanager
-async def scripted(answers: Mapping[str, Answer], *, version: int = 1) -> AsyncIterator[Script]:
+async def scripted(
+    answers: Mapping[str, Answer], *, version: int = 1, control_url: str = "/control"
+) -> AsyncIterator[Script]:
     """Start the server; the description is that of one WAN, other actions answer 714."""
     script = Script(version=version, answers=dict(answers))
 
@@ -66,7 +68,7 @@ async def scripted(answers: Mapping[str, Answer], *, version: int = 1) -> AsyncI
             text=(
                 "<root><device><UDN>uuid:root</UDN><serviceList><service>"
                 f"<serviceType>{script.service.service_type}</serviceType>"
-                "<serviceId>WANIPConn1</serviceId><controlURL>/control</controlURL>"
+                f"<serviceId>WANIPConn1</serviceId><controlURL>{control_url}</controlURL>"
                 "</service></serviceList></device></root>"
             )
         )

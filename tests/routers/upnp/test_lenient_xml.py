@@ -27,6 +27,11 @@ def test_decode_never_fails_and_keeps_what_is_utf_8(body: bytes, expected: str) 
     assert decode(body) == expected
 
 
+def test_the_way_to_decode_does_not_encode() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        "ä".encode("ascii", "port_forward_cp1252")
+
+
 @pytest.mark.parametrize(
     ("document", "expected"),
     [

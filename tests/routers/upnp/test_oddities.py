@@ -12,9 +12,11 @@ from custom_components.port_forward.routers.errors import (
     ProtocolError,
     Refusal,
     RouterError,
+    RouterUnreachableError,
 )
 from custom_components.port_forward.routers.model import Listing
 from custom_components.port_forward.routers.upnp import UpnpRouter, survey
+from lab.virtual_router import free_port
 
 from .home import CAMERA, HOUR, forward, listing_of
 from .scripted import Answer, fault, reply, scripted, success
@@ -267,3 +269,11 @@ async def test_wan_that_does_not_answer_comes_last_and_is_an_error_only_if_alone
     async with scripted({"GetStatusInfo": reply("garbage")}) as script:
         with pytest.raises(ProtocolError):
             await survey(session, script.url)
+
+
+async def test_control_port_that_is_closed_and_stays_so(session: aiohttp.ClientSession) -> None:
+    async with scripted({}, control_url=f"http://127.0.0.1:{free_port()}/control") as script:
+        with pytest.raises(RouterUnreachableError):
+            await survey(session, script.url)
+        with pytest.raises(RouterUnreachableError):
+            await UpnpRouter(session, script.url).snapshot()

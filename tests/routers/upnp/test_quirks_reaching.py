@@ -97,6 +97,16 @@ async def test_q30_private_addresses_come_last(session: aiohttp.ClientSession) -
         ]
 
 
+async def test_a_wan_that_answers_nonsense_comes_last(session: aiohttp.ClientSession) -> None:
+    async with home_with(session, Quirk.Q29) as home:
+        url = home.router.description_url
+        first, second = (await describe(session, url)).wans
+        home.router.fault(Fault.GARBAGE, action="GetStatusInfo")
+        found = await survey(session, url)
+        assert [one.wan for one in found] == [second, first]
+        assert (found[1].connected, found[1].external_address) == (None, None)
+
+
 async def test_q31_up_is_connected(session: aiohttp.ClientSession) -> None:
     async with home_with(session, Quirk.Q31) as home:
         assert (await home.driver.snapshot()).connected is True
