@@ -1,7 +1,6 @@
 """A real Home Assistant in a process of its own, and what its frontend would say to it."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -11,13 +10,11 @@ from typing import Any, Self
 
 import aiohttp
 
+from .hass_config import REPOSITORY, prepare, variables
 from .hass_websocket import CommandError, HassWebSocket
 from .virtual_router.ports import free_port
 
-__all__ = ["CommandError", "RealHomeAssistant"]
-
-REPOSITORY = Path(__file__).parent.parent
-INTEGRATION = Path("custom_components", "port_forward")
+__all__ = ["REPOSITORY", "CommandError", "RealHomeAssistant"]
 
 # An orderly stop takes 1.5 s; Home Assistant itself gives up on its stages after 100 s and more.
 STOPS_WITHIN = 60
@@ -44,7 +41,6 @@ class RealHomeAssistant:
         self.log = config / "hass.log"
         self._environment = environment
         self._config = config
-        self._prepared = False
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self._socket: HassWebSocket | None = None
@@ -80,8 +76,7 @@ class RealHomeAssistant:
         cannot use its configuration, and
         TimeoutError after `ready_within` seconds; no process is left then.
         """
-        if not self._prepared:
-            await self._prepare()
+        await prepare(self._environment, self._config, self.port)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 self._environment / "bin" / "hass",
@@ -91,7 +86,7 @@ class RealHomeAssistant:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._variables(),
+                env=variables(),
                 # A Ctrl-C in the terminal is for us, and we stop it in good order.
                 start_new_session=True,
             )
@@ -222,39 +217,6 @@ class RealHomeAssistant:
                 raise TimeoutError(
                     f"{entity_id} is {last!r} after {within} s, and not {state!r}"
                 ) from None
-
-    async def _prepare(self) -> None:
-        """Seed the configuration, or move it to our port, and put the integration in."""
-        self._config.mkdir(parents=True, exist_ok=True)
-        link = self._config / INTEGRATION
-        link.parent.mkdir(exist_ok=True)
-        # The link of an earlier run may lead to where the repository once was.
-        if link.is_symlink() or not link.exists():
-            link.unlink(missing_ok=True)
-            link.symlink_to(REPOSITORY / INTEGRATION, target_is_directory=True)
-        seeding = await asyncio.create_subprocess_exec(
-            self._environment / "bin" / "python",
-            *("-m", "lab.seed", self._config, str(self.port)),
-            cwd=REPOSITORY,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=self._variables(),
-        )
-        try:
-            output, _ = await seeding.communicate()
-        except BaseException:
-            seeding.kill()
-            await seeding.wait()
-            raise
-        if seeding.returncode:
-            raise RuntimeError(f"Could not seed {self._config}:\n{output.decode()}")
-        self._prepared = True
-
-    def _variables(self) -> dict[str, str]:
-        """Return the environment variables without those of the Python that we run in."""
-        ours = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
-        return {name: value for name, value in os.environ.items() if name not in ours}
 
     async def _until_running(self, process: asyncio.subprocess.Process) -> None:
         while True:

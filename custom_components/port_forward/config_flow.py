@@ -1,14 +1,17 @@
-"""The flow that adds a router, and its options."""
+"""The flow that adds a router, or changes where it is."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, override
+from typing import Any, override
 
 import aiohttp
 import voluptuous as vol
 from homeassistant.config_entries import (
+    SOURCE_IGNORE,
     SOURCE_RECONFIGURE,
+    SOURCE_SSDP,
     SOURCE_USER,
     ConfigEntry,
+    ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
     ConfigSubentryFlow,
@@ -16,102 +19,57 @@ from homeassistant.config_entries import (
     OptionsFlow,
     SubentryFlowContext,
 )
-from homeassistant.const import CONF_URL, UnitOfTime
+from homeassistant.const import CONF_URL
 from homeassistant.core import callback
+from homeassistant.data_entry_flow import AbortFlow
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.selector import (
-    NumberSelector,
-    NumberSelectorConfig,
-    NumberSelectorMode,
     SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
     TextSelector,
-    TextSelectorConfig,
-    TextSelectorType,
 )
-from homeassistant.helpers.service_info.ssdp import ATTR_UPNP_FRIENDLY_NAME, SsdpServiceInfo
+from homeassistant.helpers.service_info.ssdp import SsdpServiceInfo
 from yarl import URL
 
 from .backend import async_close_all
-from .const import (
-    CONF_DRIVER,
-    CONF_LEASE,
-    CONF_REFRESH_INTERVAL,
-    CONF_WAN,
-    DEFAULT_LEASE,
-    DEFAULT_REFRESH_INTERVAL,
-    DOMAIN,
-    SUBENTRY_TYPE_FORWARD,
-)
+from .const import CONF_DRIVER, CONF_WAN, DOMAIN, SUBENTRY_TYPE_FORWARD
 from .discovery import async_find_routers, async_is_trusted
+from .entity import translated_errors
 from .forward_flow import ForwardSubentryFlow
+from .hosts import HostError, async_router_address
 from .openings import Reason
+from .options_flow import PortForwardOptionsFlow
 from .routers.errors import RouterError
 from .routers.model import RouterInfo
-from .routers.upnp import WanSurvey, describe
+from .routers.upnp import WanSurvey, describe, search
 from .routers.upnp import survey as survey_wans
 
 # In the list of routers that were found: the one that was not.
 _TYPED_IN = "typed_in"
 
-_URL_SCHEMA = vol.Schema(
-    {vol.Required(CONF_URL): TextSelector(TextSelectorConfig(type=TextSelectorType.URL))}
-)
+# A plain text field: browsers refuse an address without http:// in a field for URLs.
+_URL_SCHEMA = vol.Schema({vol.Required(CONF_URL): TextSelector()})
 
-
-# What the errors of the forms name when they know nothing better.
+# What the forms show for an example.
 _PLACEHOLDERS = {"example": "http://192.168.1.1:5000/rootDesc.xml"}
 
 
-def _is_web_address(text: str) -> bool:
-    try:
-        url = URL(text)
-    except ValueError:
-        return False
-    return url.scheme in ("http", "https") and bool(url.host)
-
-
-def _seconds(minimum: int, maximum: int) -> NumberSelector:
-    return NumberSelector(
-        NumberSelectorConfig(
-            min=minimum,
-            max=maximum,
-            step=1,
-            mode=NumberSelectorMode.BOX,
-            unit_of_measurement=UnitOfTime.SECONDS,
-        )
-    )
-
-
-_OPTIONS_SCHEMA = vol.Schema(
-    {
-        vol.Required(
-            CONF_REFRESH_INTERVAL, default=DEFAULT_REFRESH_INTERVAL.total_seconds()
-        ): vol.All(_seconds(10, 3600), vol.Coerce(int)),
-        # Shorter leases would keep a weak router busy with renewals; a week is
-        # the longest that IGD:2 knows, but a port should not wait for a dead
-        # Home Assistant longer than a day.
-        vol.Required(CONF_LEASE, default=DEFAULT_LEASE.total_seconds()): vol.All(
-            _seconds(120, 86400), vol.Coerce(int)
-        ),
-    }
-)
-
-
 class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
-    """Adds a router: announced, found, or by the URL of its description."""
+    """Adds a router: announced, found, or by its address."""
 
     VERSION = 1
     MINOR_VERSION = 1
 
+    _info: RouterInfo
+    _url: str
+    _surveys: tuple[WanSurvey, ...]
+
     def __init__(self) -> None:
-        """Start with nothing known."""
+        """Start with nothing found."""
         self._found: Mapping[str, str] = {}
-        self._url = ""
-        self._info: RouterInfo | None = None
-        self._surveys: tuple[WanSurvey, ...] = ()
 
     @classmethod
     @callback
@@ -167,7 +125,7 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def async_step_url(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the URL of the router's description."""
+        """Ask for the address of the router."""
         errors: dict[str, str] = {}
         placeholders: dict[str, str] = {}
         if user_input is not None:
@@ -188,31 +146,32 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
         if not location or not udn or not await async_is_trusted(self.hass, discovery_info):
             return self.async_abort(reason="untrusted_discovery")
         entry = await self.async_set_unique_id(udn)
-        if entry and entry.data[CONF_URL] != location and not await self._async_answers(entry):
-            # The router has restarted elsewhere (Q36). While the old address
-            # answers, nobody can take its place by claiming its name.
+        if entry and await self._async_has_moved(entry, location):
             self.hass.config_entries.async_update_entry(
                 entry, data={**entry.data, CONF_URL: location}
             )
-        self._abort_if_unique_id_configured(reload_on_update=False)
+        self._abort_if_unique_id_configured()
         errors, _ = await self._async_examine(location)
         if errors:
             return self.async_abort(reason="untrusted_discovery")
-        name = discovery_info.upnp.get(ATTR_UPNP_FRIENDLY_NAME) or location
-        self.context["title_placeholders"] = {"name": name}
+        self.context["title_placeholders"] = {"name": self._info.name}
         return await self.async_step_confirm()
 
     async def async_step_confirm(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Let the user add the router that announced itself."""
+        errors: dict[str, str] = {}
+        placeholders: dict[str, str] = {}
         if user_input is not None:
-            return await self._async_choose_wan()
-        if TYPE_CHECKING:
-            assert self._info
+            # It may have been announced days ago.
+            errors, placeholders = await self._async_examine(self._url)
+            if not errors:
+                return await self._async_choose_wan()
         return self.async_show_form(
             step_id="confirm",
-            description_placeholders={"name": self._info.name, "url": self._url},
+            errors=errors,
+            description_placeholders={"name": self._info.name, "url": self._url} | placeholders,
         )
 
     async def async_step_reconfigure(
@@ -239,19 +198,24 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
         """Ask which WAN is meant."""
         if user_input is not None:
             return await self._async_finish(user_input[CONF_WAN])
-        options = [
-            SelectOptionDict(
-                value=survey.wan.id,
-                label=f"{survey.wan.name} ({survey.external_address or '?'})",
-            )
-            for survey in self._surveys
-        ]
+        names = {survey.wan.id: _wan_name(survey) for survey in self._surveys}
+        suggested = next(iter(names))
+        if self.source == SOURCE_RECONFIGURE:
+            # Another one closes everything, and must be meant.
+            current = self._get_reconfigure_entry().data[CONF_WAN]
+            suggested = current if current in names else suggested
         return self.async_show_form(
             step_id="wan",
             data_schema=vol.Schema(
                 {
-                    vol.Required(CONF_WAN, default=options[0]["value"]): SelectSelector(
-                        SelectSelectorConfig(options=options, mode=SelectSelectorMode.LIST)
+                    vol.Required(CONF_WAN, default=suggested): SelectSelector(
+                        SelectSelectorConfig(
+                            options=[
+                                SelectOptionDict(value=wan, label=name)
+                                for wan, name in names.items()
+                            ],
+                            mode=SelectSelectorMode.LIST,
+                        )
                     )
                 }
             ),
@@ -271,27 +235,52 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
     def _session(self) -> aiohttp.ClientSession:
         return async_get_clientsession(self.hass, verify_ssl=False)
 
-    async def _async_examine(self, url: str) -> tuple[dict[str, str], dict[str, str]]:
+    async def _async_examine(self, text: str) -> tuple[dict[str, str], dict[str, str]]:
         """Speak to the router before anything is made of it.
 
-        Returns the errors of the form and their placeholders. Aborts when the
-        router is configured already, and takes over where it is now.
+        Returns the errors of the form and their placeholders. Aborts when it
+        is not a router that this flow may go on with.
         """
-        if not _is_web_address(url):
+        if (url := _web_address(text)) is None:
             return {CONF_URL: "invalid_url"}, {}
+        found = None
+        if url.host and url.path == "/" and url.explicit_port is None:
+            # Few know where on their router the description is; the router does.
+            found = await search(url.host)
+        self._url = found or str(url)
         try:
-            description = await describe(self._session, url)
-            self._surveys = await survey_wans(self._session, url)
+            self._info = (await describe(self._session, self._url)).info
+            self._surveys = await survey_wans(self._session, self._url)
+            await async_router_address(self.hass, self._url)
+        except HostError as error:
+            return {"base": error.key}, error.placeholders
         except RouterError as error:
             return {"base": error.translation_key}, error.placeholders
-        self._url = url
-        self._info = description.info
-        await self.async_set_unique_id(description.info.unique_id)
+        await self._async_identify(self._info.unique_id)
+        return {}, {}
+
+    async def _async_identify(self, unique_id: str) -> None:
+        """Abort unless the router that answered is one that the flow is about."""
+        if self.source == SOURCE_SSDP:
+            # Else whoever announces a name of his own could answer with that
+            # of a router that is configured, and take its place.
+            if unique_id != self.unique_id:
+                raise AbortFlow("untrusted_discovery")
+            return
+        # The card of the same router that was discovered is no obstacle.
+        entry = await self.async_set_unique_id(unique_id, raise_on_progress=False)
         if self.source == SOURCE_RECONFIGURE:
             self._abort_if_unique_id_mismatch(reason="another_router")
-        else:
-            self._abort_if_unique_id_configured({CONF_URL: url}, reload_on_update=False)
-        return {}, {}
+        elif entry and entry.source != SOURCE_IGNORE:
+            self._async_update(entry, {**entry.data, CONF_URL: self._url})
+            raise AbortFlow("already_configured")
+
+    @callback
+    def _async_update(self, entry: ConfigEntry, data: Mapping[str, Any]) -> None:
+        self.hass.config_entries.async_update_entry(entry, data=data)
+        if entry.state is ConfigEntryState.SETUP_RETRY:
+            # Only a loaded entry listens for its changes.
+            self.hass.config_entries.async_schedule_reload(entry.entry_id)
 
     async def _async_choose_wan(self) -> ConfigFlowResult:
         if len(self._surveys) > 1:
@@ -299,8 +288,6 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
         return await self._async_finish(self._surveys[0].wan.id)
 
     async def _async_finish(self, wan: str) -> ConfigFlowResult:
-        if TYPE_CHECKING:
-            assert self._info
         data = {CONF_DRIVER: "upnp", CONF_URL: self._url, CONF_WAN: wan}
         if self.source != SOURCE_RECONFIGURE:
             return self.async_create_entry(title=self._info.name, data=data)
@@ -308,33 +295,45 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
         if entry.data[CONF_WAN] != wan:
             # The new WAN does not show what is open on the old one.
             try:
-                await async_close_all(self.hass, entry, Reason.WAN_CHANGED)
-            except RouterError as error:
+                with translated_errors():
+                    await async_close_all(self.hass, entry, Reason.WAN_CHANGED)
+            except HomeAssistantError as error:
                 return self.async_abort(
-                    reason="not_closed",
-                    description_placeholders={"error": str(error)},
+                    reason="not_closed", description_placeholders={"error": str(error)}
                 )
-        return self.async_update_and_abort(entry, data=data)
+        self._async_update(entry, data)
+        return self.async_update_and_abort(entry)
 
-    async def _async_answers(self, entry: ConfigEntry) -> bool:
-        """Tell whether the router still answers where the entry has it."""
+    async def _async_has_moved(self, entry: ConfigEntry, location: str) -> bool:
+        """Tell whether a router that is configured now is at `location` (Q36).
+
+        While it answers where the entry has it, nobody can take its place by
+        claiming its name.
+        """
+        if entry.source == SOURCE_IGNORE or entry.data[CONF_URL] == location:
+            return False
+        return not await self._async_is_at(entry.data[CONF_URL], entry) and (
+            await self._async_is_at(location, entry)
+        )
+
+    async def _async_is_at(self, url: str, entry: ConfigEntry) -> bool:
         try:
-            description = await describe(self._session, entry.data[CONF_URL])
+            description = await describe(self._session, url)
         except RouterError:
             return False
         return description.info.unique_id == entry.unique_id
 
 
-class PortForwardOptionsFlow(OptionsFlow):
-    """Asks how often to look, and how long the router keeps a port by itself."""
+def _web_address(text: str) -> URL | None:
+    """Return what was typed in as a URL; an address alone is taken for one."""
+    text = text.strip()
+    try:
+        url = URL(text if "://" in text else f"http://{text}")
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None
 
-    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the options."""
-        if user_input is not None:
-            return self.async_create_entry(data=user_input)
-        return self.async_show_form(
-            step_id="init",
-            data_schema=self.add_suggested_values_to_schema(
-                _OPTIONS_SCHEMA, self.config_entry.options
-            ),
-        )
+
+def _wan_name(survey: WanSurvey) -> str:
+    address = survey.external_address
+    return f"{survey.wan.name}: {address}" if address else survey.wan.name

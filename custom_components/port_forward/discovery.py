@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from ipaddress import IPv4Address
+from urllib.parse import urlsplit
 
 import aiohttp
 from homeassistant.components import ssdp
@@ -28,7 +29,9 @@ async def async_find_routers(
     for gateway_type in _GATEWAY_TYPES:
         for info in await ssdp.async_get_discovery_info_by_st(hass, gateway_type):
             if info.ssdp_location and await async_is_trusted(hass, info):
-                found[info.ssdp_location] = info.upnp.get(ATTR_UPNP_FRIENDLY_NAME, "")
+                # None where Home Assistant could not read the description.
+                name = info.upnp.get(ATTR_UPNP_FRIENDLY_NAME)
+                found[info.ssdp_location] = str(name or urlsplit(info.ssdp_location).hostname)
     # Some routers answer no multicast, only a search sent to themselves (Q43).
     for gateway in await _async_gateways(hass):
         try:
@@ -47,8 +50,10 @@ async def async_is_trusted(hass: HomeAssistant, info: SsdpServiceInfo) -> bool:
     Wifi does so for good reasons (Q34), but then names the gateway.
     """
     location = info.ssdp_location
-    sender = info.ssdp_headers.get("_host") or info.ssdp_headers.get("host_addr")
-    if not location or not isinstance(sender, str):
+    # Where the datagram came from, whatever it says itself; set last, so that
+    # no header of the same name can take its place (async_upnp_client.ssdp).
+    sender = info.ssdp_headers.get("_host")
+    if not location or not sender:
         return False
     return same_host(location, sender) or any(
         same_host(location, str(gateway)) for gateway in await _async_gateways(hass)

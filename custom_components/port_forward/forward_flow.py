@@ -24,7 +24,7 @@ from .const import (
     THIS_HOME_ASSISTANT,
 )
 from .forwards import FieldError, ForwardSettings, check_free, check_name
-from .hosts import HostError, async_resolve_host, async_router_address
+from .hosts import ROUTER_UNKNOWN, HostError, async_resolve_host, async_router_address
 from .routers.errors import NotPermittedError
 from .routers.model import Protocol
 
@@ -117,7 +117,8 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
         except FieldError as error:
             return {error.field: error.key}, error.placeholders
         except HostError as error:
-            return {CONF_INTERNAL_HOST: error.key}, error.placeholders
+            field = "base" if error.key == ROUTER_UNKNOWN else CONF_INTERNAL_HOST
+            return {field: error.key}, error.placeholders
         except NotPermittedError as error:
             # All that a driver refuses without asking its router is a source.
             return {CONF_ALLOWED_SOURCE: error.translation_key}, error.placeholders
@@ -125,6 +126,6 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
 
 
 def _title_and_data(user_input: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the subentry keeps: the name is its title."""
-    data = {key: str(value).strip() for key, value in user_input.items()}
+    """Return what the subentry keeps: the name is its title, and no field is empty."""
+    data = {key: text for key, value in user_input.items() if (text := str(value).strip())}
     return {"title": data.pop(CONF_NAME), "data": data}

@@ -57,6 +57,9 @@ class ForwardSettings:
             if data[CONF_PROTOCOL] == PROTOCOL_BOTH
             else (Protocol(data[CONF_PROTOCOL]),)
         )
+        internal_host = data[CONF_INTERNAL_HOST].strip()
+        if not internal_host:
+            raise FieldError(CONF_INTERNAL_HOST, "host_empty")
         internal_ports = _ports(CONF_INTERNAL_PORTS, data[CONF_INTERNAL_PORTS])
         # Left empty, the external ports are the internal ones.
         external = data.get(CONF_EXTERNAL_PORTS, "").strip()
@@ -78,7 +81,7 @@ class ForwardSettings:
                 maximum=str(MAX_MAPPINGS_PER_FORWARD),
             )
         return cls(
-            internal_host=data[CONF_INTERNAL_HOST].strip(),
+            internal_host=internal_host,
             protocols=protocols,
             external_ports=external_ports,
             internal_ports=internal_ports,
@@ -137,6 +140,8 @@ def _source(text: str) -> IPv4Network | None:
         network = IPv4Network(text)
     except ValueError:
         raise FieldError(CONF_ALLOWED_SOURCE, "invalid_source", source=text) from None
+    if network.prefixlen == network.max_prefixlen and not _is_a_source(network.network_address):
+        raise FieldError(CONF_ALLOWED_SOURCE, "invalid_source", source=text)
     # The whole internet as a network is what an empty field means.
     return network if network.prefixlen else None
 
@@ -152,3 +157,11 @@ def _close_after(data: Mapping[str, Any]) -> timedelta | None:
             CONF_CLOSE_AFTER, "close_after_out_of_range", days=str(LONGEST_OPENING.days)
         )
     return close_after
+
+
+def _is_a_source(address: IPv4Address) -> bool:
+    """Tell whether packets can come from the address.
+
+    0.0.0.0 means any source to many routers, so it must not pass for a single one.
+    """
+    return not (address.is_unspecified or address.is_multicast or address.is_reserved)

@@ -10,6 +10,12 @@ from yarl import URL
 
 from .const import DOMAIN, THIS_HOME_ASSISTANT
 
+# The key of the one HostError that is about the router.
+ROUTER_UNKNOWN = "router_unknown"
+
+# RFC 1918. Python's is_private holds much more, loopback among it.
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+
 
 class HostError(HomeAssistantError):
     """The internal host cannot be used; `key` and `placeholders` say why."""
@@ -31,7 +37,7 @@ async def async_router_address(hass: HomeAssistant, url: str) -> IPv4Address:
     host = URL(url).host or ""
     addresses = await _async_lookup(hass, host)
     if not addresses:
-        raise HostError("host_unknown", host=host)
+        raise HostError(ROUTER_UNKNOWN, host=host)
     return addresses[0]
 
 
@@ -43,17 +49,16 @@ async def async_resolve_host(hass: HomeAssistant, host: str, router: IPv4Address
     router would take it, and the port would lead to a stranger.
     """
     networks = [
-        interface.network
+        network
         for adapter in await async_get_adapters(hass)
         for ipv4 in adapter["ipv4"]
-        if router
-        in (interface := IPv4Interface(f"{ipv4['address']}/{ipv4['network_prefix']}")).network
+        if router in (network := _network_of(ipv4["address"], ipv4["network_prefix"]))
     ]
     if host == THIS_HOME_ASSISTANT:
         own = _own_address(router)
         # In a container with a network of its own, the router cannot reach
         # the address that Home Assistant has there.
-        if own is None or (not networks and own != router):
+        if own is None or not networks:
             raise HostError("own_address_unknown", router=str(router))
         return own
     addresses = await _async_lookup(hass, host)
@@ -63,10 +68,14 @@ async def async_resolve_host(hass: HomeAssistant, host: str, router: IPv4Address
         if _is_machine(address) and (
             any(_is_host_of(address, network) for network in networks)
             if networks
-            else address.is_private
+            else any(address in network for network in _PRIVATE)
         ):
             return address
     raise HostError("host_outside", host=host, router=str(router))
+
+
+def _network_of(address: str, prefix: int) -> IPv4Network:
+    return IPv4Interface(f"{address}/{prefix}").network
 
 
 def _is_machine(address: IPv4Address) -> bool:

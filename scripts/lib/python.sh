@@ -8,6 +8,8 @@ export UV_CACHE_DIR=$PWD/.dev/cache/uv
 export UV_PYTHON_INSTALL_DIR=$PWD/.dev/python
 export UV_PYTHON_INSTALL_BIN=0 # nothing into ~/.local/bin
 export UV_NO_PROGRESS=1        # the output goes to a log
+# Behind a proxy that opens TLS, only the system knows its certificate.
+if [ -s /etc/ssl/certs/ca-certificates.crt ]; then export UV_SYSTEM_CERTS=1; fi
 unset VIRTUAL_ENV UV_PYTHON
 
 # debian_package NAME... : installs Debian packages where that is ours to do, else says what is missing.
@@ -47,10 +49,10 @@ find_python() {
     has_headers "$PYTHON" && return
     say "$PYTHON has no headers to build C extensions with; looking for another Python"
   fi
-  if UV_HTTP_RETRIES=1 run "download Python 3.14" "$UV" python install 3.14; then
+  if UV_HTTP_RETRIES=1 attempt "download Python 3.14" "$UV" python install 3.14; then
     PYTHON=$("$UV" python find --system --managed-python --no-python-downloads "$PYTHON_WANTED") && return
   fi
-  say "uv could not download Python 3.14; trying Debian's packages"
+  say "uv cannot download Python 3.14 here; taking Debian's packages"
   source scripts/lib/debian-python.sh
   unpack_debian_python "${debian%/usr/bin/*}"
   PYTHON=$debian

@@ -119,7 +119,7 @@ class _Answer(asyncio.DatagramProtocol):
             self._answer.set_result(data)
 
     @override
-    def error_received(self, exc: OSError) -> None:
+    def error_received(self, exc: Exception) -> None:
         if not self._answer.done():
             self._answer.set_exception(exc)
 

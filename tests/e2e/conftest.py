@@ -1,6 +1,6 @@
 """A real Home Assistant of each supported version, a router, and the two ends of its ports."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
@@ -8,10 +8,10 @@ import pytest_asyncio
 import pytest_socket
 
 from lab.home_assistant import REPOSITORY, RealHomeAssistant
-from lab.virtual_router import VirtualRouter, free_port
+from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, free_port
 from tests.e2e.clients import Camera, camera
 from tests.e2e.log import LogBook
-from tests.e2e.ui import Ui
+from tests.e2e.ui import ForwardOnScreen, Ui
 
 HERE = Path(__file__).parent
 VERSIONS = ("2026.10", "2026.11")
@@ -93,10 +93,28 @@ async def log(ha: RealHomeAssistant) -> AsyncIterator[LogBook]:
     await book.check()
 
 
+@pytest.fixture
+def quirks() -> Collection[Quirk]:
+    """The habits of `router`; a test that wants some parametrizes this."""
+    return ()
+
+
+@pytest.fixture
+def changes() -> list[str]:
+    """What came and went on `router`, such as "opened TCP 8080"."""
+    return []
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def router(log: LogBook) -> AsyncIterator[VirtualRouter]:
-    """A router that is switched on for a day."""
-    async with VirtualRouter() as router:
+async def router(
+    log: LogBook, quirks: Collection[Quirk], changes: list[str]
+) -> AsyncIterator[VirtualRouter]:
+    """A router that has been on for a day."""
+
+    def note(what: str, mapping: VirtualMapping) -> None:
+        changes.append(f"{what} {mapping.protocol} {mapping.external_port}")
+
+    async with VirtualRouter(quirks=quirks, on_change=note) as router:
         up_for_a_day(router)
         yield router
 
@@ -128,3 +146,19 @@ async def inside() -> AsyncIterator[Camera]:
 def port() -> int:
     """An external port that nothing listens on."""
     return free_port()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def door(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> ForwardOnScreen:
+    """A forward of `port` to the camera's page, added to `router`, not open yet."""
+    added = await ui.add_router(router.description_url)
+    return await ui.add_forward(
+        added.entry,
+        added.first_forward,
+        # Killed, Home Assistant forgets which entities it had removed: each test has its own name.
+        name=f"Camera {port}",
+        internal_host="127.0.0.1",
+        protocol="tcp",
+        internal_ports=str(inside.port),
+        external_ports=str(port),
+    )

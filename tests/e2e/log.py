@@ -9,11 +9,13 @@ from uuid import uuid4
 from lab.home_assistant import RealHomeAssistant
 from tests.e2e.waiting import until
 
-# What Home Assistant says by itself, on a seeded configuration without a router.
+# What Home Assistant says by itself, seen on a seeded configuration without a router.
 NOISE = {
     r"Skipping pip installation of required modules": "we start it with --skip-pip",
     r"We found a custom integration port_forward which has not been tested": "said of them all",
     r"zlib_ng and isal are not available, falling back to zlib": "optional, and only faster",
+    r"\[homeassistant\.helpers\.entity\] Updating state for .* took [\d.]+ s": "busy machine",
+    r"\[homeassistant\.setup\] Setup of \w+ is taking over 10 seconds": "busy machine",
 }
 
 _TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*"
@@ -72,14 +74,15 @@ class LogBook:
         """Wait until what was logged is written: a thread of Home Assistant does that."""
         marker = f"read up to here: {uuid4()}"
         await self._ha.call("system_log", "write", message=marker, level="warning", logger=_MARKER)
-        await until(lambda: marker in self._text())
+        await until(lambda: marker in self.text())
 
-    def _text(self) -> str:
+    def text(self) -> str:
+        """Return what is written by now, which may lag behind what was logged."""
         return _since(self._ha.log, self._start)
 
     def _read(self) -> Iterator[Record]:
         lines: list[str] = []
-        for line in self._text().splitlines():
+        for line in self.text().splitlines():
             if _RECORD.match(line) and lines:
                 yield from _record(lines)
                 lines = []

@@ -4,21 +4,11 @@ import pytest
 
 from lab.virtual_router import VirtualRouter
 from tests.e2e.clients import FRIEND, PAGE, STRANGER, Camera, echo, fetch, is_closed, throw
-from tests.e2e.ui import Ui
+from tests.e2e.ui import ForwardOnScreen, Ui
 
 
-async def test_tcp(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
-    added = await ui.add_router(router.description_url)
-    door = await ui.add_forward(
-        added.entry,
-        added.first_forward,
-        name="Front door camera",
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
-    )
-    assert door.switch == "switch.front_door_camera"
+async def test_tcp(ui: Ui, router: VirtualRouter, door: ForwardOnScreen, port: int) -> None:
+    assert door.switch == f"switch.camera_{port}"
     assert not await ui.is_on(door)
     assert await is_closed(port)
 

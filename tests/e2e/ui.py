@@ -29,6 +29,7 @@ class ForwardOnScreen:
 
     entry: str
     subentry: str
+    name: str
     switch: str
     """The entity id."""
 
@@ -94,7 +95,9 @@ class Ui:
         [new] = [row for row in await self.subentries(entry) if row["subentry_id"] not in known]
         switch = await self._switch_of(new["subentry_id"])
         await self.ha.wait_for_state(switch, lambda state: state in ("off", "on"))
-        return ForwardOnScreen(entry=entry, subentry=new["subentry_id"], switch=switch)
+        return ForwardOnScreen(
+            entry=entry, subentry=new["subentry_id"], name=new["title"], switch=switch
+        )
 
     async def subentries(self, entry: str) -> list[dict[str, Any]]:
         """Return the forwards of a router."""
@@ -113,7 +116,7 @@ class Ui:
 
     async def refresh(self, forward: ForwardOnScreen) -> None:
         """Ask for a new snapshot: at once, or up to 10 s after the last such request."""
-        await self.ha.call("homeassistant", "update_entity", entity_id=[forward.switch])
+        await self.ha.call("homeassistant", "update_entity", entity_id=forward.switch)
 
     async def is_on(self, forward: ForwardOnScreen) -> bool:
         """Tell what the switch shows; it must be available."""
@@ -160,6 +163,16 @@ class Ui:
                         for change in await changes.get()
                         if change["entry"]["entry_id"] == entry
                     ]
+
+    async def sensor(self, entry: str, key: str) -> str:
+        """Return what the sensor of a router shows."""
+        [entity_id] = [
+            row["entity_id"]
+            for row in await self.ha.command("config/entity_registry/list")
+            if row["config_entry_id"] == entry and row["translation_key"] == key
+        ]
+        state = await self.ha.state(entity_id)
+        return str(state["state"])
 
     async def routers(self) -> list[dict[str, Any]]:
         """Return the entries of all routers."""

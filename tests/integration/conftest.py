@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,9 +21,12 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.storage import STORAGE_DIR
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.port_forward import gateway
 from custom_components.port_forward.const import DOMAIN, SUBENTRY_TYPE_FORWARD
 from custom_components.port_forward.routers.upnp import describe
 from lab.virtual_router import VirtualRouter, free_port
+
+from .reader import reading_along
 
 ROUTER_UDN = "uuid:5f2ad1c3-3f1c-4b38-9b3e-000000000001"
 
@@ -52,6 +58,43 @@ def _loopback_is_the_network(
             )
         )
         yield
+
+
+@pytest.fixture(autouse=True)
+def _all_is_readable() -> Generator[None]:
+    """Fail when a form, an error or an issue has no text, or one with a gap."""
+    with reading_along():
+        yield
+
+
+@pytest.fixture
+def own_loopback() -> str:
+    """An address of this process alone, so that tests may run side by side on port 1900."""
+    return f"127.1.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+
+
+@pytest.fixture
+def gateway_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel know no route."""
+    monkeypatch.setattr(gateway, "ROUTE_TABLE", tmp_path / "no_route_table")
+
+
+@pytest.fixture
+def name_server(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The addresses of each name that there is."""
+    names: dict[str, list[str]] = {}
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int | None, *args: Any, **kwargs: Any) -> list[Any]:
+        with suppress(ValueError):
+            return real(str(ip_address(host)), port, *args, **kwargs)
+        host.encode("idna")  # as the real one does first
+        if host not in names:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [found for name in names[host] for found in real(name, port, *args, **kwargs)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return names
 
 
 @pytest.fixture

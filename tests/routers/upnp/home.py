@@ -1,5 +1,6 @@
 """A home: a virtual router, our driver, and the forwards to try on them."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -9,7 +10,13 @@ from ipaddress import IPv4Address, IPv4Network
 
 import aiohttp
 
-from custom_components.port_forward.routers.model import Forward, PortMapping, PortRange, Protocol
+from custom_components.port_forward.routers.model import (
+    Forward,
+    Listing,
+    PortMapping,
+    PortRange,
+    Protocol,
+)
 from custom_components.port_forward.routers.upnp import UpnpRouter
 from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, Wan, free_port
 
@@ -21,7 +28,7 @@ CAMERA = "127.0.0.2"
 """Another host of the home."""
 SOURCE = "127.0.0.3"
 """A host of the internet."""
-TIMEOUT = 0.3
+TIMEOUT = 0.5
 """Seconds that a request may take where a test waits for its end."""
 
 
@@ -58,7 +65,7 @@ class Home:
 
 
 @asynccontextmanager
-async def home_with(  # noqa: PLR0913  the router's properties
+async def home_with(
     session: aiohttp.ClientSession,
     *quirks: Quirk,
     igd: int = 2,
@@ -79,7 +86,7 @@ async def home_with(  # noqa: PLR0913  the router's properties
         yield Home(router=router, driver=driver, session=session)
 
 
-def forward(  # noqa: PLR0913  the fields of a forward
+def forward(
     external: int | PortRange | None = None,
     *,
     forward_id: str = "camera1",
@@ -161,9 +168,20 @@ def revive_what_is_closed(router: VirtualRouter) -> None:
     wan._on_change = on_change
 
 
+async def until_asked(router: VirtualRouter, action: str) -> None:
+    """Wait until a request for this action has arrived."""
+    while not router.requests[action]:  # noqa: ASYNC110  the router has no event for it
+        await asyncio.sleep(0)
+
+
 def keys(mappings: Iterable[PortMapping]) -> set[str]:
     """The keys of mappings."""
     return {mapping.key for mapping in mappings}
+
+
+def listing_of(driver: UpnpRouter) -> Listing:
+    """How much the router shows, as far as known now."""
+    return driver.capabilities.listing
 
 
 def moved(mapping: PortMapping, host: str) -> PortMapping:

@@ -19,10 +19,10 @@ from lab.virtual_router import Quirk
 from .home import (
     HOUR,
     PERMANENT,
-    home_with,
     fill,
     forward,
     free_range,
+    home_with,
     revive_what_is_closed,
     row_of,
 )
@@ -189,3 +189,12 @@ async def test_q09_full_in_the_middle_leaves_nothing(session: aiohttp.ClientSess
         with pytest.raises(TableFullError):
             await home.driver.open(forward(free_range(3)), HOUR)
         assert home.rows() == before
+
+
+async def test_a_permanent_mapping_that_was_asked_for_tells_nothing_of_leases(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session, igd=1) as home:
+        (granted,) = await home.driver.open(forward(), PERMANENT)
+        assert granted.lease is None
+        assert home.driver.capabilities.leases is Leases.UNKNOWN

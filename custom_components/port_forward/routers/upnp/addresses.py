@@ -1,7 +1,8 @@
 """Addresses: which are public, and which is our own."""
 
 import asyncio
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+import socket
+from ipaddress import IPv4Address, IPv4Network
 
 # Named one by one, because Python's is_global also leaves out the networks for
 # documentation: no provider gives those to a customer, while the routers of
@@ -35,13 +36,11 @@ async def own_address(host: str) -> IPv4Address | None:
     loop = asyncio.get_running_loop()
     try:
         transport, _ = await loop.create_datagram_endpoint(
-            asyncio.DatagramProtocol, remote_addr=(host, 9)
+            asyncio.DatagramProtocol, remote_addr=(host, 9), family=socket.AF_INET
         )
-    except OSError, UnicodeError:
+    except OSError:
         return None
     try:
         return IPv4Address(transport.get_extra_info("sockname")[0])
-    except AddressValueError:
-        return None
     finally:
         transport.close()

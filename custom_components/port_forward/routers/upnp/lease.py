@@ -42,9 +42,7 @@ def may_be_the_lease(code: int, asked: int, learned: Mapping[str, str]) -> bool:
     """
     if asked == PERMANENT:
         return code == _INVALID_ARGS
-    return code == _ONLY_PERMANENT or (
-        code == _INVALID_ARGS and learned.get(LEASES) != Leases.KEPT
-    )
+    return code == _ONLY_PERMANENT or (code == _INVALID_ARGS and learned.get(LEASES) != Leases.KEPT)
 
 
 def remember(

@@ -10,6 +10,7 @@ from ..errors import (
     NotPermittedError,
     Refusal,
     RouterError,
+    RouterTimeoutError,
     RouterUnreachableError,
     TableFullError,
 )
@@ -51,7 +52,10 @@ class Opening:
         self._lease = lease
         self._ours = ours
         self._learned = learned
+        # What the router may hold because of this call and did not before.
         self._made: list[PortMapping] = []
+        # What it was asked for without an answer, and may still come to do.
+        self._unanswered: list[PortMapping] = []
 
     async def run(self, plan: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
         """Make every mapping of `plan` and return them as read back."""
@@ -135,21 +139,23 @@ class Opening:
         raise AssertionError
 
     async def _send(self, wanted: PortMapping, lease: int, *, renewal: bool) -> None:
-        """Ask once. When the connection breaks, look before asking again (Q37).
+        """Ask for the mapping. When the connection breaks, look before asking again (Q37)."""
+        try:
+            await self._send_once(wanted, lease, renewal=renewal)
+        except DroppedError:
+            if await self._wan.specific(wanted) is None:
+                await self._send_once(wanted, lease, renewal=renewal)
 
-        All but a clear no may have been carried out, so that the mapping
-        counts as made from then on, unless it stood before.
-        """
+    async def _send_once(self, wanted: PortMapping, lease: int, *, renewal: bool) -> None:
+        """Ask once; whatever is not a clear no may have been carried out."""
         try:
             await self._wan.add(wanted, lease)
         except UpnpFault, NotConnectedError:
             raise
-        except DroppedError:
+        except RouterError as error:
             self._note_made(wanted, renewal=renewal)
-            if await self._wan.specific(wanted) is None:
-                await self._wan.add(wanted, lease)
-        except RouterError:
-            self._note_made(wanted, renewal=renewal)
+            if isinstance(error, RouterTimeoutError):
+                self._unanswered.append(wanted)
             raise
         else:
             self._note_made(wanted, renewal=renewal)
@@ -196,11 +202,11 @@ class Opening:
         return not_permitted(Refusal.SOURCE_IGNORED, wanted)
 
     async def _roll_back(self, error: RouterError) -> None:
-        """Take back what this call made; what could not be is left to `error.left`."""
+        """Take back what this call made; what may still stand is told in `error.left`."""
         left = list(self._made)
         for mapping in reversed(self._made):
             try:
-                await remove(self._wan, mapping, self._made_here(mapping))
+                gone = await remove(self._wan, mapping, self._made_here(mapping))
                 if mapping.allowed_source:
                     # Where the source is ignored, it may have become this one (Q19).
                     await remove(self._wan, _any_source(mapping), self._made_here(mapping))
@@ -209,7 +215,8 @@ class Opening:
                 break
             except RouterError:
                 continue
-            left.remove(mapping)
+            if gone or mapping not in self._unanswered:
+                left.remove(mapping)
         error.left = tuple(left)
 
     def _made_here(self, mapping: PortMapping) -> Callable[[PortMapping], bool]:

@@ -12,8 +12,8 @@ from .wan import WanConnection
 
 async def remove(
     wan: WanConnection, mapping: PortMapping, is_ours: Callable[[PortMapping], bool]
-) -> None:
-    """Delete what stands under the key of `mapping` if `is_ours` says so of it.
+) -> bool:
+    """Delete what stands under the key of `mapping` if `is_ours` says so of it; tell if it did.
 
     Looked at before, because another program may have taken the port over, and
     after, because routers keep mappings and say that they went (XB3, Q06).
@@ -32,7 +32,7 @@ async def remove(
             raise not_permitted(Refusal.REFUSED, mapping, detail) from fault
 
     if not await stands():
-        return
+        return False
     try:
         await delete()
     except DroppedError:
@@ -41,3 +41,4 @@ async def remove(
             await delete()
     if await stands():
         raise NotClosedError(port=str(mapping.external_ports))
+    return True

@@ -1,0 +1,59 @@
+"""The options of a router."""
+
+from typing import Any
+
+import voluptuous as vol
+from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
+from homeassistant.const import UnitOfTime
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+)
+
+from .const import (
+    CONF_LEASE,
+    CONF_REFRESH_INTERVAL,
+    DEFAULT_LEASE,
+    DEFAULT_REFRESH_INTERVAL,
+)
+
+
+def _seconds(minimum: int, maximum: int) -> NumberSelector:
+    return NumberSelector(
+        NumberSelectorConfig(
+            min=minimum,
+            max=maximum,
+            step=1,
+            mode=NumberSelectorMode.BOX,
+            unit_of_measurement=UnitOfTime.SECONDS,
+        )
+    )
+
+
+_SCHEMA = vol.Schema(
+    {
+        vol.Required(
+            CONF_REFRESH_INTERVAL, default=DEFAULT_REFRESH_INTERVAL.total_seconds()
+        ): vol.All(_seconds(10, 3600), vol.Coerce(int)),
+        # Shorter leases would keep a weak router busy with renewals; a week is
+        # the longest that IGD:2 knows, but a port should not wait for a dead
+        # Home Assistant longer than a day.
+        vol.Required(CONF_LEASE, default=DEFAULT_LEASE.total_seconds()): vol.All(
+            _seconds(120, 86400), vol.Coerce(int)
+        ),
+    }
+)
+
+
+class PortForwardOptionsFlow(OptionsFlow):
+    """Asks how often to look, and how long the router keeps a port by itself."""
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the options."""
+        if user_input is not None:
+            return self.async_create_entry(data=user_input)
+        return self.async_show_form(
+            step_id="init",
+            data_schema=self.add_suggested_values_to_schema(_SCHEMA, self.config_entry.options),
+        )

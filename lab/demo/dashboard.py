@@ -1,0 +1,108 @@
+"""The dashboard of the demo."""
+
+from typing import Any
+
+from .state import LOOPBACK, Ports
+
+TITLE = "Port Forward"
+URL_PATH = "port-forward"
+
+CAMERA_SWITCH = "switch.front_door_camera"
+INTERCOM_SWITCH = "switch.intercom"
+
+TO_TRY = """\
+1. Switch on **Front door camera**. It answers at [{camera}]({camera}) and here on the dashboard, \
+until you switch it off.
+2. Look at [the router's own page]({router}): it shows what the router really holds.
+3. Add a port forward of your own: [Devices & services]({integration}) → *Add port forward*. \
+The camera is at internal host `{host}`, port `{port}`.
+
+In this demo `{host}` is your home and the internet at once: where the router of a real home would \
+open a port of its external address, this one opens it here. Nothing leaves this computer.
+"""
+
+
+def camera_url(ports: Ports) -> str:
+    """Return where the camera answers while its switch is on."""
+    return f"http://{LOOPBACK}:{ports.external}/"
+
+
+def router_url(ports: Ports) -> str:
+    """Return the router's own page."""
+    return f"http://{LOOPBACK}:{ports.router}/"
+
+
+def dashboard(ports: Ports) -> dict[str, Any]:
+    """Return the configuration of the dashboard."""
+    camera = camera_url(ports)
+    return {
+        "views": [
+            {
+                "title": "Port Forward",
+                "path": "home",
+                "type": "sections",
+                "max_columns": 2,
+                "sections": [
+                    {
+                        "type": "grid",
+                        "cards": [
+                            _heading("Port forwards", "mdi:door-open"),
+                            _switch(CAMERA_SWITCH),
+                            _switch(INTERCOM_SWITCH),
+                            {
+                                "type": "iframe",
+                                "url": camera,
+                                "grid_options": {"columns": "full", "rows": 6},
+                                "visibility": [_while_camera_is("on")],
+                            },
+                            {
+                                "type": "markdown",
+                                "content": f"Nothing answers at {camera}: the port is closed.",
+                                "visibility": [_while_camera_is("off")],
+                            },
+                        ],
+                    },
+                    {
+                        "type": "grid",
+                        "cards": [
+                            _heading("Router", "mdi:router-wireless"),
+                            _sensor("external_ip_address", "External IP address"),
+                            _sensor("open_forwards", "Open forwards"),
+                            _heading("Three things to try", "mdi:lightbulb-on-outline"),
+                            {
+                                "type": "markdown",
+                                "content": TO_TRY.format(
+                                    camera=camera,
+                                    router=router_url(ports),
+                                    integration="/config/integrations/integration/port_forward",
+                                    host=LOOPBACK,
+                                    port=ports.camera,
+                                ),
+                            },
+                        ],
+                    },
+                ],
+            }
+        ]
+    }
+
+
+def _heading(text: str, icon: str) -> dict[str, Any]:
+    return {"type": "heading", "heading": text, "icon": icon}
+
+
+def _switch(entity_id: str) -> dict[str, Any]:
+    return {
+        "type": "tile",
+        "entity": entity_id,
+        "features": [{"type": "toggle"}],
+        "features_position": "inline",
+    }
+
+
+def _sensor(key: str, name: str) -> dict[str, str]:
+    return {"type": "tile", "entity": f"sensor.demo_router_{key}", "name": name}
+
+
+def _while_camera_is(state: str) -> dict[str, str]:
+    return {"condition": "state", "entity": CAMERA_SWITCH, "state": state}

@@ -1,0 +1,101 @@
+"""What is deleted, disabled or edited does not stay open."""
+
+from lab.home_assistant import RealHomeAssistant
+from lab.virtual_router import VirtualRouter, free_port
+from tests.e2e.clients import PAGE, Camera, fetch, is_closed
+from tests.e2e.log import LogBook
+from tests.e2e.ui import FORWARD_FLOW, ForwardOnScreen, Ui
+from tests.e2e.waiting import until
+
+
+async def test_forward_edited_while_open(
+    ui: Ui,
+    ha: RealHomeAssistant,
+    door: ForwardOnScreen,
+    inside: Camera,
+    port: int,
+    changes: list[str],
+) -> None:
+    await ui.turn_on(door)
+    moved_to = free_port()
+    step = await ui.start_editing(door)
+    assert step["step_id"] == "reconfigure"
+    step = await ui.submit(
+        FORWARD_FLOW,
+        step,
+        name="Back door camera",
+        internal_host="127.0.0.1",
+        protocol="tcp",
+        internal_ports=str(inside.port),
+        external_ports=str(moved_to),
+    )
+    assert (step["type"], step["reason"]) == ("abort", "reconfigure_successful")
+    await until(lambda: f"opened TCP {moved_to}" in changes)
+    await ha.wait_for_state(door.switch, "on")
+    assert await fetch(moved_to) == PAGE
+    assert await is_closed(port)
+
+
+async def test_forward_deleted_while_open(
+    ui: Ui, router: VirtualRouter, door: ForwardOnScreen, inside: Camera, port: int
+) -> None:
+    other = await ui.add_forward(
+        door.entry,
+        name="Other",
+        internal_host="127.0.0.1",
+        protocol="udp",
+        internal_ports=str(inside.port),
+        external_ports=str(port),
+    )
+    await ui.turn_on(door)
+    await ui.turn_on(other)
+    await ui.delete_forward(door)
+    await until(lambda: len(router.mappings) == 1)
+    assert [mapping.protocol for mapping in router.mappings] == ["UDP"]
+    await ui.ha.wait_for_state(other.switch, "on")
+    assert [row["subentry_id"] for row in await ui.subentries(door.entry)] == [other.subentry]
+
+
+async def test_router_deleted_while_open(
+    ui: Ui, ha: RealHomeAssistant, router: VirtualRouter, door: ForwardOnScreen, port: int
+) -> None:
+    await ui.turn_on(door)
+    await ui.delete_router(door.entry)
+    assert await is_closed(port)
+    assert router.mappings == ()
+    assert await ui.routers() == []
+    assert not list((ha.log.parent / ".storage").glob("port_forward*"))
+
+
+async def test_router_deleted_while_it_is_away(
+    ui: Ui,
+    ha: RealHomeAssistant,
+    router: VirtualRouter,
+    door: ForwardOnScreen,
+    port: int,
+    log: LogBook,
+) -> None:
+    log.provoke(r"Could not close on Virtual Router: ", because="it is switched off")
+    await ui.turn_on(door)
+    await router.stop()
+    await ui.delete_router(door.entry)
+    issues = (await ha.command("repairs/list_issues"))["issues"]
+    [issue] = [issue for issue in issues if issue["domain"] == "port_forward"]
+    assert issue["translation_key"] == "left_open"
+    assert str(port) in issue["translation_placeholders"]["ports"]
+    await ha.command(
+        "repairs/ignore_issue", domain="port_forward", issue_id=issue["issue_id"], ignore=True
+    )
+
+
+async def test_router_disabled_while_open(
+    ui: Ui, ha: RealHomeAssistant, router: VirtualRouter, door: ForwardOnScreen, port: int
+) -> None:
+    await ui.turn_on(door)
+    await ui.disable(door.entry)
+    assert await is_closed(port)
+    assert router.mappings == ()
+
+    await ui.enable(door.entry)
+    await ha.wait_for_state(door.switch, "off")
+    assert await is_closed(port)

@@ -1,0 +1,58 @@
+"""Going through flows as the frontend does."""
+
+from typing import Any
+
+from homeassistant.config_entries import (
+    SOURCE_USER,
+    ConfigEntry,
+    ConfigEntryState,
+    ConfigFlowResult,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+
+from custom_components.port_forward.const import DOMAIN
+
+
+async def start(hass: HomeAssistant) -> ConfigFlowResult:
+    """Choose Port Forward under "Add integration"."""
+    return await hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_USER})
+
+
+async def submit(hass: HomeAssistant, step: ConfigFlowResult, **values: Any) -> ConfigFlowResult:
+    """Submit a form."""
+    result = await hass.config_entries.flow.async_configure(step["flow_id"], values)
+    await hass.async_block_till_done()
+    return result
+
+
+def assert_form(step: ConfigFlowResult, step_id: str, errors: dict[str, str] | None = None) -> None:
+    assert (step["type"], step["step_id"]) == (FlowResultType.FORM, step_id)
+    assert (step["errors"] or {}) == (errors or {})
+
+
+def assert_abort(step: ConfigFlowResult, reason: str) -> None:
+    assert (step["type"], step["reason"]) == (FlowResultType.ABORT, reason)
+
+
+def added(hass: HomeAssistant, step: ConfigFlowResult) -> ConfigEntry:
+    """Return the entry that a flow has made."""
+    assert step["type"] is FlowResultType.CREATE_ENTRY
+    entry = step["result"]
+    assert entry.state is ConfigEntryState.LOADED
+    assert hass.config_entries.async_entries(DOMAIN) == [entry]
+    return entry
+
+
+def options(step: ConfigFlowResult, field: str) -> dict[str, str]:
+    """Return the options of a field with their labels."""
+    schema = step["data_schema"]
+    assert schema
+    return {o["value"]: o["label"] for o in schema.schema[field].config["options"]}
+
+
+def default(step: ConfigFlowResult, field: str) -> str:
+    """Return what is chosen in a field at first."""
+    schema = step["data_schema"]
+    assert schema
+    return str(next(key for key in schema.schema if key == field).default())

@@ -1,0 +1,121 @@
+"""A reader over the user's shoulder: fails when something shown has no text, or a broken one."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import probatio
+from homeassistant.config_entries import ConfigFlow, ConfigSubentryFlow, OptionsFlow
+from homeassistant.data_entry_flow import FlowHandler, FlowManager, FlowResultType
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.issue_registry import IssueRegistry
+from homeassistant.helpers.json import json_bytes
+from homeassistant.helpers.selector import SelectSelector
+
+from custom_components.port_forward.const import DOMAIN
+from tests.translations import rendered, texts
+
+type AnyFlow = FlowHandler[Any, Any, Any]
+type AnyManager = FlowManager[Any, Any, Any]
+
+
+@contextmanager
+def reading_along() -> Iterator[None]:
+    """Read all that flows, errors and issues of the integration show meanwhile."""
+    broken: list[str] = []
+
+    def read(check: Callable[..., object], *args: object) -> None:
+        try:
+            check(*args)
+        except AssertionError as error:
+            broken.append(str(error))
+
+    step = FlowManager._async_handle_step
+    make_error = HomeAssistantError.__init__
+    make_issue = IssueRegistry.async_get_or_create
+
+    async def handle_step(
+        manager: AnyManager, flow: AnyFlow, step_id: str, user_input: dict[str, Any] | None
+    ) -> Mapping[str, Any]:
+        result: Mapping[str, Any] = await step(manager, flow, step_id, user_input)
+        if type(flow).__module__.startswith("custom_components.port_forward"):
+            read(_read_flow, flow, result)
+        return result
+
+    def init_error(error: HomeAssistantError, *args: object, **kwargs: Any) -> None:
+        make_error(error, *args, **kwargs)
+        if error.translation_domain == DOMAIN:
+            key = f"exceptions.{error.translation_key}.message"
+            read(rendered, key, error.translation_placeholders)
+
+    def get_or_create(registry: IssueRegistry, domain: str, issue_id: str, **kwargs: Any) -> object:
+        if domain == DOMAIN:
+            for part in ("title", "description"):
+                key = f"issues.{kwargs['translation_key']}.{part}"
+                read(rendered, key, kwargs.get("translation_placeholders"))
+        return make_issue(registry, domain, issue_id, **kwargs)
+
+    with (
+        patch.object(FlowManager, "_async_handle_step", handle_step),
+        patch.object(HomeAssistantError, "__init__", init_error),
+        patch.object(IssueRegistry, "async_get_or_create", get_or_create),
+    ):
+        yield
+    assert not broken, "\n".join(broken)
+
+
+def _read_flow(flow: AnyFlow, result: Mapping[str, Any]) -> None:
+    """Read what a step of a flow of ours shows."""
+    match flow:
+        case ConfigFlow():
+            prefix = "config"
+        case OptionsFlow():
+            prefix = "options"
+        case ConfigSubentryFlow():
+            prefix = f"config_subentries.{flow._subentry_type}"
+        case _:
+            raise AssertionError(f"unknown flow {flow}")
+    values = result.get("description_placeholders")
+    if isinstance(flow, ConfigFlow) and "title_placeholders" in flow.context:
+        rendered("config.flow_title", flow.context["title_placeholders"])
+    if result["type"] is FlowResultType.FORM:
+        _read_form(prefix, result, values)
+    # Home Assistant has texts of its own for what all flows do.
+    elif result["type"] is FlowResultType.ABORT and not result.get("translation_domain"):
+        rendered(f"{prefix}.abort.{result['reason']}", values)
+
+
+def _read_form(prefix: str, result: Mapping[str, Any], values: Mapping[str, str] | None) -> None:
+    step = f"{prefix}.step.{result['step_id']}."
+    assert f"{step}title" in texts(), f"no title at {step}"
+    for key in texts():
+        if key.startswith(step):
+            rendered(key, values)
+    schema = result["data_schema"].schema if result["data_schema"] else {}
+    for field, validator in schema.items():
+        rendered(f"{step}data.{field}", values)
+        rendered(f"{step}data_description.{field}", values)
+        _read_options(validator)
+    for field, error in (result["errors"] or {}).items():
+        assert field == "base" or field in schema, f"an error at the unknown field {field}"
+        rendered(f"{prefix}.error.{error}", values)
+    # As the frontend is given it.
+    fields = probatio.to_field_list(probatio.Schema(schema), custom_serializer=cv.custom_serializer)
+    assert all("selector" in field for field in fields), fields
+    json_bytes(fields)
+
+
+def _read_options(validator: object) -> None:
+    """Read the options of a selector; one with a label of its own needs no text."""
+    if not isinstance(validator, SelectSelector):
+        return
+    key = validator.config.get("translation_key")
+    for option in validator.config["options"]:
+        value, label = (
+            (option, option) if isinstance(option, str) else (option["value"], option["label"])
+        )
+        if value == label:
+            assert key, f"no text for the option {value}"
+            rendered(f"selector.{key}.options.{value}")

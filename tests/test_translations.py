@@ -1,0 +1,271 @@
+"""Everything that the code can show has a text, every text is shown, and reads well."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.translation import async_get_translations
+
+from custom_components.port_forward import hosts
+from custom_components.port_forward.const import DOMAIN, PROTOCOL_BOTH, THIS_HOME_ASSISTANT
+from custom_components.port_forward.routers.errors import (
+    NotPermittedError,
+    ProtocolError,
+    Refusal,
+    RouterError,
+    RouterTimeoutError,
+    RouterUnreachableError,
+    UnsupportedError,
+)
+from custom_components.port_forward.routers.model import Protocol
+from custom_components.port_forward.routers.upnp.soap import UpnpFault
+
+from .translations import FOLDER, placeholders, texts
+
+FORWARD = "config_subentries.forward"
+
+# What `describe` and `survey` raise, so that the flow of a router may show it.
+CONNECTING = (UnsupportedError, RouterUnreachableError, RouterTimeoutError, ProtocolError)
+
+
+def leaves(kind: type[RouterError] = RouterError) -> Iterator[type[RouterError]]:
+    """Iterate over all kinds of errors of a router."""
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from leaves(subclass)
+
+
+@cache
+def calls(*files: str) -> list[tuple[str, ast.Call]]:
+    """Return every call in the integration, or some files of it, with the name that is called."""
+    found: list[tuple[str, ast.Call]] = []
+    for path in FOLDER.rglob("*.py"):
+        if files and path.name not in files:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", "") or getattr(node.func, "attr", "")
+                found.append((str(name), node))
+    return found
+
+
+def constant(node: ast.expr | None) -> Any:  # noqa: ANN401  of whatever type it is
+    """Return the value of a literal, or of a constant of `hosts`."""
+    if isinstance(node, ast.Name):
+        return getattr(hosts, node.id, None)
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((item.value for item in call.keywords if item.arg == name), None)
+
+
+def keywords(call: ast.Call) -> set[str]:
+    return {item.arg for item in call.keywords if item.arg}
+
+
+def keys(prefix: str) -> set[str]:
+    """Return the names right below a prefix."""
+    below = (key[len(prefix) + 1 :] for key in texts() if key.startswith(f"{prefix}."))
+    return {key.partition(".")[0] for key in below}
+
+
+def field_errors() -> dict[str, set[str]]:
+    """Return the placeholders of each error of a field."""
+    return {
+        constant(call.args[1]): keywords(call) for name, call in calls() if name == "FieldError"
+    }
+
+
+def host_errors() -> dict[str, set[str]]:
+    """Return the placeholders of each error of a host."""
+    return {constant(call.args[0]): keywords(call) for name, call in calls() if name == "HostError"}
+
+
+def aborts(file: str) -> set[str]:
+    """Return the reasons for which a flow ends without a result."""
+    found = {
+        constant(keyword(call, "reason"))
+        for name, call in calls(file)
+        if name in ("async_abort", "_abort_if_unique_id_mismatch")
+    }
+    found |= {constant(call.args[0]) for name, call in calls(file) if name == "AbortFlow"}
+    if any(name == "_abort_if_unique_id_configured" for name, _ in calls(file)):
+        found.add("already_configured")
+    return found
+
+
+def entity_keys() -> dict[str, set[str]]:
+    """Return the translation keys of the entities by their platform."""
+    found: dict[str, set[str]] = {}
+    for path in FOLDER.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any(
+            isinstance(node, ast.AsyncFunctionDef) and node.name == "async_setup_entry"
+            for node in tree.body
+        ):
+            named = {
+                constant(node.value)
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Assign)
+                and getattr(node.targets[0], "id", "") == "_attr_translation_key"
+            }
+            described = {
+                constant(keyword(call, "translation_key"))
+                for name, call in calls(path.name)
+                if name.endswith("EntityDescription")
+            }
+            if named | described:
+                found[path.stem] = named | described
+    return found
+
+
+def test_errors_of_routers_have_texts() -> None:
+    refusals = {f"not_permitted_{reason}" for reason in Refusal}
+    others = {leaf.translation_key for leaf in leaves() if not issubclass(leaf, NotPermittedError)}
+    assert RouterError.translation_key not in others, "a leaf without a key of its own"
+    assert keys("exceptions") == refusals | others | host_errors().keys() | {"ledger_unreadable"}
+
+
+def test_errors_of_routers_give_what_their_texts_name() -> None:
+    kinds = {leaf.__name__: leaf for leaf in leaves()}
+    raised = 0
+    for name, call in calls():
+        if name not in kinds or name == "UpnpFault":
+            continue
+        raised += 1
+        leaf = kinds[name]
+        shown = (
+            [f"not_permitted_{reason}" for reason in Refusal]
+            if leaf is NotPermittedError
+            else [leaf.translation_key]
+        )
+        for key in shown:
+            text = texts()[f"exceptions.{key}.message"]
+            assert placeholders(text) <= keywords(call), ast.unparse(call)
+            if leaf in CONNECTING:
+                assert placeholders(texts()[f"config.error.{key}"]) <= keywords(call)
+    assert raised > 10
+    fault = UpnpFault(host="192.168.1.1", action="AddPortMapping", code=501, description="")
+    text = texts()[f"exceptions.{fault.translation_key}.message"]
+    assert placeholders(text) <= fault.placeholders.keys()
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_texts_do_not_show_what_the_router_did_not_say(refusal: Refusal) -> None:
+    """Only a router that was asked can have answered, as it has for a plain refusal."""
+    named = placeholders(texts()[f"exceptions.not_permitted_{refusal}.message"])
+    assert "detail" not in named or refusal is Refusal.REFUSED
+
+
+def test_errors_of_the_forward_form() -> None:
+    from_plan = {"not_permitted_one_source_only"}
+    assert keys(f"{FORWARD}.error") == field_errors().keys() | host_errors().keys() | from_plan
+    for key, given in (field_errors() | host_errors()).items():
+        assert placeholders(texts()[f"{FORWARD}.error.{key}"]) == given, key
+    assert placeholders(texts()[f"{FORWARD}.error.not_permitted_one_source_only"]) == set()
+    for key, given in host_errors().items():
+        assert placeholders(texts()[f"exceptions.{key}.message"]) == given, key
+
+
+def test_errors_of_the_router_form() -> None:
+    connecting = {error.translation_key for error in CONNECTING}
+    assert keys("config.error") == connecting | {"invalid_url", hosts.ROUTER_UNKNOWN}
+
+
+def test_aborts() -> None:
+    assert keys("config.abort") == aborts("config_flow.py")
+    assert keys(f"{FORWARD}.abort") == aborts("forward_flow.py") == set()
+
+
+def test_issues() -> None:
+    created = [call for name, call in calls() if name == "async_create_issue"]
+    assert keys("issues") == {constant(keyword(call, "translation_key")) for call in created}
+    for call in created:
+        given = keyword(call, "translation_placeholders")
+        assert isinstance(given, ast.Dict)
+        names = {constant(key) for key in given.keys}
+        key = constant(keyword(call, "translation_key"))
+        parts = [texts()[f"issues.{key}.{part}"] for part in ("title", "description")]
+        assert set().union(*map(placeholders, parts)) == names
+
+
+def test_selectors() -> None:
+    used = {
+        constant(keyword(call, "translation_key"))
+        for name, call in calls()
+        if name == "SelectSelectorConfig" and keyword(call, "translation_key")
+    }
+    assert keys("selector") == used
+    assert keys("selector.internal_host.options") == {THIS_HOME_ASSISTANT}
+    assert keys("selector.protocol.options") == {*Protocol, PROTOCOL_BOTH}
+    assert keys("selector.router.options") == {"typed_in"}
+
+
+def test_entities() -> None:
+    used = entity_keys()
+    assert used["sensor"]
+    # The switch has the name of its device.
+    named = {platform: found for platform, found in used.items() if platform != "switch"}
+    assert {platform: keys(f"entity.{platform}") for platform in keys("entity")} == named
+    for platform, found in named.items():
+        for key in found:
+            assert f"entity.{platform}.{key}.name" in texts()
+
+
+def test_icons() -> None:
+    icons = json.loads((FOLDER / "icons.json").read_text(encoding="utf-8"))
+    assert icons.keys() == {"entity"}
+    assert {platform: set(found) for platform, found in icons["entity"].items()} == entity_keys()
+    for found in icons["entity"].values():
+        for icon in found.values():
+            for name in (icon["default"], *icon.get("state", {}).values()):
+                assert re.fullmatch(r"mdi:[a-z0-9-]+", name)
+
+
+def test_forms_describe_each_field() -> None:
+    for step in ("config.step", "options.step", f"{FORWARD}.step"):
+        for name in keys(step):
+            assert keys(f"{step}.{name}.data") == keys(f"{step}.{name}.data_description")
+            assert f"{step}.{name}.title" in texts()
+    for field in keys(f"{FORWARD}.step.user.data"):
+        for part in ("data", "data_description"):
+            assert (
+                texts()[f"{FORWARD}.step.user.{part}.{field}"]
+                == texts()[f"{FORWARD}.step.reconfigure.{part}.{field}"]
+            )
+
+
+def test_what_a_subentry_needs() -> None:
+    assert keys("config_subentries") == {"forward"}
+    assert keys(f"{FORWARD}.initiate_flow") == {"user", "reconfigure"}
+    assert f"{FORWARD}.entry_type" in texts()
+
+
+@pytest.mark.parametrize("key", texts())
+def test_style(key: str) -> None:
+    """The rules of hassfest, and what the frontend's formatter stumbles over."""
+    text = texts()[key]
+    assert text
+    assert text == text.strip()
+    assert "  " not in text
+    assert not re.search(r"<[^>]*>", text), "no HTML"
+    assert not re.search(r"https?:|www\.", text), "no URL: it would be translated"
+    assert not re.search(r"'\{|\}'", text), "an apostrophe at a brace takes its meaning"
+    assert text.count("{") == text.count("}") == len(re.findall(r"\{\w+\}", text))
+    if key.rpartition(".")[2] in ("message", "description"):
+        assert text[-1] in ".?}"
+
+
+async def test_home_assistant_reads_the_same_texts(
+    hass: HomeAssistant, enable_custom_integrations: None
+) -> None:
+    read: dict[str, str] = {}
+    for category in {key.partition(".")[0] for key in texts()}:
+        read |= await async_get_translations(hass, "en", category, {DOMAIN})
+    assert read == {f"component.{DOMAIN}.{key}": text for key, text in texts().items()}
