@@ -3,13 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
-import yaml
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import area_registry as ar
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
+from homeassistant.util.yaml.loader import parse_yaml
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
@@ -41,7 +41,9 @@ async def automate(hass: HomeAssistant, text: str) -> list[Event[dict[str, Any]]
 
     It notes what the trigger told it.
     """
-    config = yaml.safe_load(text) | {
+    config = parse_yaml(text)
+    assert isinstance(config, dict)
+    config |= {
         "id": "under_test",
         "mode": "queued",
         "actions": [
