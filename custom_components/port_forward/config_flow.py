@@ -147,9 +147,7 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
             return self.async_abort(reason="untrusted_discovery")
         entry = await self.async_set_unique_id(udn)
         if entry and await self._async_has_moved(entry, location):
-            self.hass.config_entries.async_update_entry(
-                entry, data={**entry.data, CONF_URL: location}
-            )
+            self._async_update(entry, {**entry.data, CONF_URL: location})
         self._abort_if_unique_id_configured()
         errors, _ = await self._async_examine(location)
         if errors:

@@ -29,8 +29,9 @@ CONF_ALLOWED_SOURCE: Final = "allowed_source"
 CONF_CLOSE_AFTER: Final = "close_after"
 CONF_UNTIL_CLOSED: Final = "until_closed"
 
-# In place of an address: whatever machine Home Assistant runs on.
-THIS_HOME_ASSISTANT: Final = "home_assistant"
+# In place of an address: whatever machine Home Assistant runs on. The frontend
+# shows the value itself in a list that also takes others, hence these words.
+THIS_HOME_ASSISTANT: Final = "This Home Assistant"
 
 PROTOCOL_BOTH: Final = "both"
 

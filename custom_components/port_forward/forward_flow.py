@@ -1,12 +1,17 @@
 """The flow that adds a forward to a router, or edits it."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import voluptuous as vol
 from homeassistant.config_entries import ConfigSubentryFlow, SubentryFlowResult
 from homeassistant.const import CONF_NAME, CONF_PROTOCOL, CONF_URL
 from homeassistant.helpers.selector import (
+    BooleanSelector,
+    DurationSelector,
+    DurationSelectorConfig,
+    SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
@@ -16,9 +21,12 @@ from homeassistant.helpers.selector import (
 from .backend import make_router
 from .const import (
     CONF_ALLOWED_SOURCE,
+    CONF_CLOSE_AFTER,
     CONF_EXTERNAL_PORTS,
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
+    CONF_UNTIL_CLOSED,
+    DEFAULT_CLOSE_AFTER,
     PROTOCOL_BOTH,
     SUBENTRY_TYPE_FORWARD,
     THIS_HOME_ASSISTANT,
@@ -28,15 +36,21 @@ from .hosts import ROUTER_UNKNOWN, HostError, async_resolve_host, async_router_a
 from .routers.errors import NotPermittedError
 from .routers.model import Protocol
 
+
+def _hours_and_minutes(duration: timedelta) -> dict[str, int]:
+    minutes, seconds = divmod(int(duration.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return {"hours": hours, "minutes": minutes, "seconds": seconds}
+
+
 _SCHEMA = vol.Schema(
     {
         vol.Required(CONF_NAME): TextSelector(),
         vol.Required(CONF_INTERNAL_HOST): SelectSelector(
             SelectSelectorConfig(
-                options=[THIS_HOME_ASSISTANT],
+                options=[SelectOptionDict(value=THIS_HOME_ASSISTANT, label=THIS_HOME_ASSISTANT)],
                 custom_value=True,
                 mode=SelectSelectorMode.DROPDOWN,
-                translation_key="internal_host",
             )
         ),
         vol.Required(CONF_PROTOCOL, default=Protocol.TCP.value): SelectSelector(
@@ -49,8 +63,16 @@ _SCHEMA = vol.Schema(
         vol.Required(CONF_INTERNAL_PORTS): TextSelector(),
         vol.Optional(CONF_EXTERNAL_PORTS): TextSelector(),
         vol.Optional(CONF_ALLOWED_SOURCE): TextSelector(),
+        vol.Required(
+            CONF_CLOSE_AFTER, default=_hours_and_minutes(DEFAULT_CLOSE_AFTER)
+        ): DurationSelector(DurationSelectorConfig(enable_day=True)),
+        vol.Required(CONF_UNTIL_CLOSED, default=False): BooleanSelector(),
     }
 )
+
+# The frontend chooses the first of a list when nothing is suggested. Which
+# device a port leads to must be said by the user.
+_NOTHING_CHOSEN = {CONF_INTERNAL_HOST: ""}
 
 
 class ForwardSubentryFlow(ConfigSubentryFlow):
@@ -61,7 +83,7 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
         errors, placeholders = await self._async_check(user_input)
         if user_input is not None and not errors:
             return self.async_create_entry(**_title_and_data(user_input))
-        return self._show("user", user_input, errors, placeholders)
+        return self._show("user", user_input or _NOTHING_CHOSEN, errors, placeholders)
 
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
@@ -79,7 +101,7 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
     def _show(
         self,
         step_id: str,
-        values: Mapping[str, Any] | None,
+        values: Mapping[str, Any],
         errors: dict[str, str],
         placeholders: Mapping[str, str],
     ) -> SubentryFlowResult:
@@ -127,5 +149,8 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
 
 def _title_and_data(user_input: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the subentry keeps: the name is its title, and no field is empty."""
-    data = {key: text for key, value in user_input.items() if (text := str(value).strip())}
+    stripped = {
+        key: value.strip() if isinstance(value, str) else value for key, value in user_input.items()
+    }
+    data = {key: value for key, value in stripped.items() if value != ""}
     return {"title": data.pop(CONF_NAME), "data": data}

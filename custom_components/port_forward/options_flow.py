@@ -6,12 +6,14 @@ import voluptuous as vol
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
 from homeassistant.const import UnitOfTime
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
 )
 
 from .const import (
+    CONF_CLOSE_ON_STOP,
     CONF_LEASE,
     CONF_REFRESH_INTERVAL,
     DEFAULT_LEASE,
@@ -42,6 +44,7 @@ _SCHEMA = vol.Schema(
         vol.Required(CONF_LEASE, default=DEFAULT_LEASE.total_seconds()): vol.All(
             _seconds(120, 86400), vol.Coerce(int)
         ),
+        vol.Required(CONF_CLOSE_ON_STOP, default=False): BooleanSelector(),
     }
 )
 
