@@ -129,7 +129,14 @@ def test_errors_of_routers_have_texts() -> None:
     refusals = {f"not_permitted_{reason}" for reason in Refusal}
     others = {leaf.translation_key for leaf in leaves() if not issubclass(leaf, NotPermittedError)}
     assert RouterError.translation_key not in others, "a leaf without a key of its own"
-    assert keys("exceptions") == refusals | others | host_errors().keys() | {"ledger_unreadable"}
+    of_actions = {
+        constant(keyword(call, "translation_key"))
+        for name, call in calls("services.py", "targets.py")
+        if name in ("HomeAssistantError", "ServiceValidationError")
+    }
+    assert keys("exceptions") == (
+        refusals | others | host_errors().keys() | of_actions | {"ledger_unreadable"}
+    )
 
 
 def test_errors_of_routers_give_what_their_texts_name() -> None:
@@ -201,7 +208,12 @@ def test_selectors() -> None:
         for name, call in calls()
         if name == "SelectSelectorConfig" and keyword(call, "translation_key")
     }
-    assert keys("selector") == used
+    in_the_editor = {
+        key
+        for path in FOLDER.glob("*.yaml")
+        for key in re.findall(r"translation_key: (\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert keys("selector") == used | in_the_editor
     assert keys("selector.internal_host.options") == {THIS_HOME_ASSISTANT}
     assert keys("selector.protocol.options") == {*Protocol, PROTOCOL_BOTH}
     assert keys("selector.router.options") == {"typed_in"}
@@ -220,7 +232,7 @@ def test_entities() -> None:
 
 def test_icons() -> None:
     icons = json.loads((FOLDER / "icons.json").read_text(encoding="utf-8"))
-    assert icons.keys() == {"entity"}
+    assert icons.keys() == {"entity", "services", "triggers", "conditions"}
     assert {platform: set(found) for platform, found in icons["entity"].items()} == entity_keys()
     for found in icons["entity"].values():
         for icon in found.values():

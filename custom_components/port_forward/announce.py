@@ -65,7 +65,8 @@ def async_switch_of(hass: HomeAssistant, forward_id: str) -> str | None:
 def _device_of(hass: HomeAssistant, entry_id: str, forward_id: str) -> str | None:
     """Return the device of the forward, or of its router when it is deleted."""
     registry = dr.async_get(hass)
-    for identifier in (forward_id, entry_id):
-        if device := registry.async_get_device_by_identifier((DOMAIN, identifier), entry_id):
-            return device.id
-    return None
+    devices = (
+        registry.async_get_device_by_identifier((DOMAIN, identifier), entry_id)
+        for identifier in (forward_id, entry_id)
+    )
+    return next((device.id for device in devices if device), None)

@@ -110,8 +110,5 @@ class Teller:
 def _text_of(error: Exception) -> str:
     """Return what the user would read of it; the drivers' own text is for developers."""
     if isinstance(error, RouterError):
-        key = error.translation_key
-        text = async_get_exception_message(DOMAIN, key, error.placeholders)
-        if text != key:
-            return text
+        return async_get_exception_message(DOMAIN, error.translation_key, error.placeholders)
     return str(error)
