@@ -356,3 +356,28 @@ async def test_a_damaged_ledger_is_kept_aside_and_reported(
     assert state_of(hass) == "on"
     await switch(hass, "turn_off")
     assert not router.mappings
+
+
+async def test_what_is_ours_is_found_on_the_router_when_the_ledger_is_lost(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    add_forward(hass, opened, forward_data(free_port()), title="Gone")
+    await hass.async_block_till_done()
+    await switch(hass, "turn_on", "switch.gone")
+    await router.add_foreign(
+        protocol="UDP", external_port=free_port(), internal_host="127.0.0.9", internal_port=1
+    )
+    kept, gone, foreign = router.mappings
+    await hass.config_entries.async_unload(opened.entry_id)
+    ledger_path(hass, opened).write_text("{")
+    (subentry_id,) = (key for key, s in opened.subentries.items() if s.title == "Gone")
+    hass.config_entries.async_remove_subentry(opened, subentry_id)
+    await set_up(hass, opened)
+
+    # The one that is still a forward is kept for an hour, the other closed at once.
+    assert [row.description for row in router.mappings] == [kept.description, foreign.description]
+    assert gone not in router.mappings
+    (opening,) = ledger_of(hass, opened)["openings"]
+    assert opening["phase"] == "open"
+    remaining = datetime.fromisoformat(opening["deadline"]) - dt_util.utcnow()
+    assert timedelta(minutes=59) < remaining <= timedelta(hours=1)

@@ -27,6 +27,7 @@ from ..routers.router import Router
 from .activity import Activity, Kind, Reason, Teller
 from .ledger import Ledger, Opening, Phase
 from .operations import Operations
+from .recovery import openings_found, strays_found
 from .verdict import Evidence, Verdict, differs, judge
 from .view import View
 
@@ -176,9 +177,25 @@ class Keeper:
             lost = self._has_lost_its_mappings(snapshot)
             self.view.take(snapshot)
             self._ledger.last_seen = snapshot
+            if self._ledger.is_lost:
+                await self._recover(snapshot, forwards)
             for opening in list(self._ledger.openings.values()):
                 await self._try_to_settle(opening, forwards, lost=lost)
             return self.view.snapshot or snapshot
+
+    async def _recover(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
+        """Fill a ledger that was lost from what the router shows, and close what has no forward."""
+        found = openings_found(self._router, snapshot, forwards, dt_util.utcnow())
+        await self._ledger.record(*found)
+        for row in strays_found(self._router, snapshot, self._ledger.openings):
+            LOGGER.warning("Closing %s: its forward is not known any more", row.external_ports)
+            try:
+                await self._router.close(row)
+            except RouterError as error:
+                LOGGER.warning("Could not close %s: %s", row.external_ports, error)
+                return
+            self.view.update(removed=(row,))
+        self._ledger.is_lost = False
 
     def _has_lost_its_mappings(self, snapshot: Snapshot) -> bool:
         """Tell whether mappings that are missing now were lost and not removed."""

@@ -99,6 +99,9 @@ class Ledger:
         self.openings: dict[str, Opening] = {}
         self.learned: dict[str, str] = {}
         self.last_seen: Snapshot | None = None
+        # True after `load` found a damaged file: there may be openings that
+        # only the router knows of.
+        self.is_lost = False
 
     async def load(self) -> None:
         """Read the file, if there is one.
@@ -106,7 +109,11 @@ class Ledger:
         Raises LedgerUnreadableError when it makes no sense; the ledger is then
         empty and usable.
         """
-        stored = await self._hass.async_add_executor_job(_read, self._path)
+        try:
+            stored = await self._hass.async_add_executor_job(_read, self._path)
+        except LedgerUnreadableError:
+            self.is_lost = True
+            raise
         self.learned = stored.get("learned", {})
         self.openings = {
             opening.forward.id: opening

@@ -46,6 +46,14 @@ class Router(ABC):
         """
 
     @abstractmethod
+    def owner_of(self, mapping: PortMapping) -> str | None:
+        """Return the id of the forward that a row was made for by us, None for any other.
+
+        Anybody can write such a tag, so it decides only where the ledger is
+        lost.
+        """
+
+    @abstractmethod
     async def open(
         self, forward: Forward, lease: timedelta, *, ours: Collection[PortMapping] = ()
     ) -> tuple[PortMapping, ...]:

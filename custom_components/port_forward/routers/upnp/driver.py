@@ -25,7 +25,7 @@ from .opening import ALLOWED_SOURCE, OTHER_HOSTS, Opening
 from .refusal import not_permitted
 from .removal import remove
 from .survey import rank
-from .tag import description_of
+from .tag import description_of, forward_id_of
 from .transport import TIMEOUT, Transport
 from .wan import WanConnection
 
@@ -182,6 +182,11 @@ class UpnpRouter(Router):
         if source and source.prefixlen not in (0, _ONE_ADDRESS):
             raise not_permitted(Refusal.ONE_SOURCE_ONLY, mappings[0])
         return mappings
+
+    @override
+    def owner_of(self, mapping: PortMapping) -> str | None:
+        """Return the id in the tag of the description, if there is a whole one."""
+        return forward_id_of(mapping.description)
 
     @override
     async def open(
