@@ -31,8 +31,9 @@ from .routers.errors import RouterError
 from .routers.model import Forward, Leases, RouterInfo, Snapshot
 from .routers.router import Router
 
-# More than that can only happen between a start and its entities if something is wrong.
-_MOST_UNTOLD: Final = 1000
+# Two for each of a thousand openings. More can only happen between a start
+# and its entities if something is wrong, and must not fill the memory then.
+_MOST_UNTOLD: Final = 2000
 
 type PortForwardConfigEntry = ConfigEntry[PortForwardCoordinator]
 
