@@ -118,7 +118,21 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
 
         Raises RouterError and HomeAssistantError.
         """
-        forward = await self.async_forward(forward_id)
+        try:
+            forward = await self.async_forward(forward_id)
+        except HostError as error:
+            # The keeper tells what the router refuses; this never gets that far.
+            self._async_tell(
+                Activity(
+                    kind=Kind.OPEN_FAILED,
+                    forward_id=forward_id,
+                    name=self.config_entry.subentries[forward_id].title,
+                    at=dt_util.utcnow(),
+                    context=by,
+                    error=str(error),
+                )
+            )
+            raise
         if deadline is None and (close_after := self._settings(forward_id).close_after):
             deadline = dt_util.utcnow() + close_after
         return await self.keeper.open(forward, deadline=deadline, by=by)

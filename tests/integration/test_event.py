@@ -163,6 +163,20 @@ async def test_an_opening_that_failed_is_told(
     assert event(hass).attributes["reason"] == "refused"
 
 
+async def test_a_host_that_is_not_found_is_an_opening_that_failed(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    external_port: int,
+    name_server: dict[str, list[str]],
+) -> None:
+    add_forward(hass, entry, forward_data(external_port, internal_host="nowhere.invalid"))
+    await set_up(hass, entry)
+    with pytest.raises(HomeAssistantError):
+        await switch(hass, "turn_on")
+    assert event(hass).attributes["event_type"] == "open_failed"
+    assert "nowhere.invalid" in event(hass).attributes["error"]
+
+
 async def test_what_happened_before_there_were_entities_is_told_once(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
