@@ -125,16 +125,17 @@ def deadline_of(duration: timedelta | None, until: datetime | None) -> datetime 
             translation_domain=DOMAIN, translation_key="duration_and_until"
         )
     now = dt_util.utcnow()
-    deadline = dt_util.as_utc(until) if until else now + (duration or timedelta())
-    if deadline <= now:
+    # Compared before it is added: no clock reaches as far as the longest duration.
+    ahead = dt_util.as_utc(until) - now if until else duration or timedelta()
+    if ahead <= timedelta():
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="in_the_past")
-    if deadline > now + LONGEST_OPENING:
+    if ahead > LONGEST_OPENING:
         raise ServiceValidationError(
             translation_domain=DOMAIN,
             translation_key="too_long",
             translation_placeholders={"days": str(LONGEST_OPENING.days)},
         )
-    return deadline
+    return now + ahead
 
 
 def _describe_opening(coordinator: PortForwardCoordinator, opening: Opening) -> JsonObjectType:

@@ -109,6 +109,7 @@ async def test_close_tries_all_before_it_fails(
         ({"duration": {"seconds": 0}}, "in_the_past"),
         ({"duration": "-00:05:00"}, "in_the_past"),
         ({"duration": {"days": 30, "seconds": 1}}, "too_long"),
+        ({"duration": {"days": 999_999_999}}, "too_long"),
         ({"until": "2020-01-01 00:00:00"}, "in_the_past"),
         ({"until": "2099-01-01 00:00:00"}, "too_long"),
         ({"until": "2099-01-01 00:00:00", "duration": {"hours": 1}}, "duration_and_until"),
