@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
@@ -381,3 +382,20 @@ async def test_what_is_ours_is_found_on_the_router_when_the_ledger_is_lost(
     assert opening["phase"] == "open"
     remaining = datetime.fromisoformat(opening["deadline"]) - dt_util.utcnow()
     assert timedelta(minutes=59) < remaining <= timedelta(hours=1)
+
+
+async def test_a_disk_that_was_full_does_not_bring_back_what_was_closed(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    path = ledger_path(hass, opened)
+    saved = path.rename(path.with_suffix(".full"))
+    path.mkdir()
+    with pytest.raises(HomeAssistantError):
+        await switch(hass, "turn_off")
+    assert not router.mappings
+    assert state_of(hass) == "off"
+    path.rmdir()
+    saved.rename(path)
+    assert phases(hass, opened) == ["open"]  # what a restart would find
+    await refresh(hass, opened)
+    assert phases(hass, opened) == []

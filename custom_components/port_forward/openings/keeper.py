@@ -7,6 +7,7 @@ shown at once. `docs/architecture.md` has the table of what `reconcile` does.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -179,6 +180,9 @@ class Keeper:
             self._ledger.last_seen = snapshot
             if self._ledger.is_lost:
                 await self._recover(snapshot, forwards)
+            if self._ledger.is_unsaved:
+                with suppress(HomeAssistantError):  # Logged by Home Assistant; tried again.
+                    await self._ledger.strike()
             for opening in list(self._ledger.openings.values()):
                 await self._try_to_settle(opening, forwards, lost=lost)
             return self.view.snapshot or snapshot

@@ -99,6 +99,8 @@ class Ledger:
         self.openings: dict[str, Opening] = {}
         self.learned: dict[str, str] = {}
         self.last_seen: Snapshot | None = None
+        # True while the disk has not taken what was dropped.
+        self.is_unsaved = False
         # True after `load` found a damaged file: there may be openings that
         # only the router knows of.
         self.is_lost = False
@@ -135,11 +137,11 @@ class Ledger:
     async def strike(self, *forward_ids: str) -> None:
         """Drop the openings of these forwards: the router confirmed that they are closed.
 
-        They are dropped even when the disk does not take it: what is left
-        there is an opening that is being closed, and closing it once more
-        after a restart harms nobody.
+        They are dropped even when the disk does not take it. `is_unsaved`
+        tells until it has: a restart must not make again what was closed.
         """
         self.openings = {key: row for key, row in self.openings.items() if key not in forward_ids}
+        self.is_unsaved = True
         await self._save(self.openings)
 
     async def remove(self) -> None:
@@ -159,6 +161,7 @@ class Ledger:
             }
         await self._hass.async_add_executor_job(_write, self._path, data)
         self.openings = openings
+        self.is_unsaved = False
 
 
 class _MappingJson(TypedDict):
