@@ -61,7 +61,9 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
         errors, placeholders = await self._async_check(user_input)
         if user_input is not None and not errors:
             return self.async_create_entry(**_title_and_data(user_input))
-        return self._show("user", user_input, errors, placeholders)
+        # Empty, or the frontend would choose the first host of the list: Home Assistant itself.
+        shown = user_input or {CONF_INTERNAL_HOST: ""}
+        return self._show("user", shown, errors, placeholders)
 
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
@@ -79,7 +81,7 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
     def _show(
         self,
         step_id: str,
-        values: Mapping[str, Any] | None,
+        values: Mapping[str, Any],
         errors: dict[str, str],
         placeholders: Mapping[str, str],
     ) -> SubentryFlowResult:
