@@ -8,6 +8,7 @@ each version gets the format it expects:
 - the web server on 127.0.0.1:PORT and nowhere else
 - the loopback adapter as the only one for discovery: nothing here looks at the network that the
   machine is in, or is seen by it
+- the marketplace of 2026.11 disabled, which would ask the internet for its catalogue at each start
 
 On a configuration that it made before, it only moves the web server to PORT.
 """
@@ -15,7 +16,9 @@ On a configuration that it made before, it only moves the web server to PORT.
 import argparse
 import asyncio
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ifaddr
@@ -33,7 +36,13 @@ from homeassistant.components.network.const import STORAGE_VERSION as NETWORK_VE
 from homeassistant.components.onboarding import STORAGE_KEY as ONBOARDING_KEY
 from homeassistant.components.onboarding import STORAGE_VERSION as ONBOARDING_VERSION
 from homeassistant.components.onboarding.const import STEPS as ONBOARDING_STEPS
-from homeassistant.config_entries import ConfigEntries
+from homeassistant.config_entries import (
+    SOURCE_SYSTEM,
+    ConfigEntries,
+    ConfigEntry,
+    ConfigEntryDisabler,
+    ConfigEntryStore,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
@@ -78,6 +87,7 @@ async def _seed(config_dir: Path, port: int, name: str, password: str) -> None:
         (config_dir / "configuration.yaml").write_text(CONFIGURATION)
         await _finish_onboarding(hass)
         await _discover_only_on_loopback(hass)
+        await _disable_the_marketplace(hass)
         access_token = await _create_administrator(hass, name, password)
         # Last, because it tells the next run that all of this is done.
         token.touch(mode=0o600)
@@ -125,6 +135,26 @@ async def _discover_only_on_loopback(hass: HomeAssistant) -> None:
         message = f"no network adapter of this machine has the address {LOOPBACK}"
         raise SystemExit(message)
     await _store(hass, NETWORK_VERSION, NETWORK_KEY, {ATTR_CONFIGURED_ADAPTERS: adapters})
+
+
+async def _disable_the_marketplace(hass: HomeAssistant) -> None:
+    # An entry that the user has disabled keeps it from making one of its own.
+    if find_spec("homeassistant.components.marketplace") is None:
+        return
+    entry = ConfigEntry[None](
+        data={},
+        disabled_by=ConfigEntryDisabler.USER,
+        discovery_keys=MappingProxyType({}),
+        domain="marketplace",
+        minor_version=1,
+        options={},
+        source=SOURCE_SYSTEM,
+        subentries_data=None,
+        title="Marketplace",
+        unique_id=None,
+        version=1,
+    )
+    await ConfigEntryStore(hass).async_save({"entries": [entry.as_dict()]})
 
 
 async def _store(hass: HomeAssistant, version: int, key: str, data: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ from yarl import URL
 
 from .backend import async_close_all
 from .const import CONF_DRIVER, CONF_WAN, DOMAIN, SUBENTRY_TYPE_FORWARD
-from .discovery import async_find_routers, async_is_trusted
+from .discovery import async_find_routers, async_has_moved, async_is_trusted
 from .entity import translated_errors
 from .forward_flow import ForwardSubentryFlow
 from .hosts import HostError, async_router_address
@@ -126,18 +126,7 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def async_step_url(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the address of the router."""
-        errors: dict[str, str] = {}
-        placeholders: dict[str, str] = {}
-        if user_input is not None:
-            errors, placeholders = await self._async_examine(user_input[CONF_URL])
-            if not errors:
-                return await self._async_choose_wan()
-        return self.async_show_form(
-            step_id="url",
-            data_schema=self.add_suggested_values_to_schema(_URL_SCHEMA, user_input),
-            errors=errors,
-            description_placeholders=_PLACEHOLDERS | placeholders,
-        )
+        return await self._async_ask_address("url", user_input, suggested=None)
 
     @override
     async def async_step_ssdp(self, discovery_info: SsdpServiceInfo) -> ConfigFlowResult:
@@ -146,7 +135,7 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
         if not location or not udn or not await async_is_trusted(self.hass, discovery_info):
             return self.async_abort(reason="untrusted_discovery")
         entry = await self.async_set_unique_id(udn)
-        if entry and await self._async_has_moved(entry, location):
+        if entry and await async_has_moved(self._session, entry, location):
             self._async_update(entry, {**entry.data, CONF_URL: location})
         self._abort_if_unique_id_configured()
         errors, _ = await self._async_examine(location)
@@ -176,21 +165,8 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Change where the router is, and which of its WANs is meant."""
-        entry = self._get_reconfigure_entry()
-        errors: dict[str, str] = {}
-        placeholders: dict[str, str] = {}
-        if user_input is not None:
-            errors, placeholders = await self._async_examine(user_input[CONF_URL])
-            if not errors:
-                return await self._async_choose_wan()
-        return self.async_show_form(
-            step_id="reconfigure",
-            data_schema=self.add_suggested_values_to_schema(
-                _URL_SCHEMA, user_input or {CONF_URL: entry.data[CONF_URL]}
-            ),
-            errors=errors,
-            description_placeholders=_PLACEHOLDERS | placeholders,
-        )
+        suggested = {CONF_URL: self._get_reconfigure_entry().data[CONF_URL]}
+        return await self._async_ask_address("reconfigure", user_input, suggested)
 
     async def async_step_wan(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask which WAN is meant."""
@@ -233,6 +209,25 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
     def _session(self) -> aiohttp.ClientSession:
         return async_get_clientsession(self.hass, verify_ssl=False)
 
+    async def _async_ask_address(
+        self,
+        step_id: str,
+        user_input: dict[str, Any] | None,
+        suggested: dict[str, Any] | None,
+    ) -> ConfigFlowResult:
+        errors: dict[str, str] = {}
+        placeholders: dict[str, str] = {}
+        if user_input is not None:
+            errors, placeholders = await self._async_examine(user_input[CONF_URL])
+            if not errors:
+                return await self._async_choose_wan()
+        return self.async_show_form(
+            step_id=step_id,
+            data_schema=self.add_suggested_values_to_schema(_URL_SCHEMA, user_input or suggested),
+            errors=errors,
+            description_placeholders=_PLACEHOLDERS | placeholders,
+        )
+
     async def _async_examine(self, text: str) -> tuple[dict[str, str], dict[str, str]]:
         """Speak to the router before anything is made of it.
 
@@ -270,7 +265,8 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
         if self.source == SOURCE_RECONFIGURE:
             self._abort_if_unique_id_mismatch(reason="another_router")
         elif entry and entry.source != SOURCE_IGNORE:
-            self._async_update(entry, {**entry.data, CONF_URL: self._url})
+            moved = await async_has_moved(self._session, entry, self._url)
+            self._async_update(entry, {**entry.data, CONF_URL: self._url} if moved else entry.data)
             raise AbortFlow("already_configured")
 
     @callback
@@ -301,25 +297,6 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
                 )
         self._async_update(entry, data)
         return self.async_update_and_abort(entry)
-
-    async def _async_has_moved(self, entry: ConfigEntry, location: str) -> bool:
-        """Tell whether a router that is configured now is at `location` (Q36).
-
-        While it answers where the entry has it, nobody can take its place by
-        claiming its name.
-        """
-        if entry.source == SOURCE_IGNORE or entry.data[CONF_URL] == location:
-            return False
-        return not await self._async_is_at(entry.data[CONF_URL], entry) and (
-            await self._async_is_at(location, entry)
-        )
-
-    async def _async_is_at(self, url: str, entry: ConfigEntry) -> bool:
-        try:
-            description = await describe(self._session, url)
-        except RouterError:
-            return False
-        return description.info.unique_id == entry.unique_id
 
 
 def _web_address(text: str) -> URL | None:

@@ -1,4 +1,4 @@
-"""Which routers there are: those that announced themselves, and the gateway."""
+"""Which routers there are, and where: those that announced themselves, and the gateway."""
 
 from collections.abc import Mapping
 from ipaddress import IPv4Address
@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from homeassistant.components import ssdp
 from homeassistant.components.network import async_get_adapters
+from homeassistant.config_entries import SOURCE_IGNORE, ConfigEntry
+from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.service_info.ssdp import ATTR_UPNP_FRIENDLY_NAME, SsdpServiceInfo
 
@@ -58,6 +60,27 @@ async def async_is_trusted(hass: HomeAssistant, info: SsdpServiceInfo) -> bool:
     return same_host(location, sender) or any(
         same_host(location, str(gateway)) for gateway in await _async_gateways(hass)
     )
+
+
+async def async_has_moved(
+    session: aiohttp.ClientSession, entry: ConfigEntry, location: str
+) -> bool:
+    """Tell whether the router of `entry` has left where the entry has it, for `location` (Q36).
+
+    While it answers there, nobody can take its place by claiming its name.
+    """
+    if entry.source == SOURCE_IGNORE or entry.data[CONF_URL] == location:
+        return False
+    return not await _async_is_at(session, entry.data[CONF_URL], entry) and (
+        await _async_is_at(session, location, entry)
+    )
+
+
+async def _async_is_at(session: aiohttp.ClientSession, url: str, entry: ConfigEntry) -> bool:
+    try:
+        return (await describe(session, url)).info.unique_id == entry.unique_id
+    except RouterError:
+        return False
 
 
 async def _async_gateways(hass: HomeAssistant) -> list[IPv4Address]:

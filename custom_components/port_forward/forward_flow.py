@@ -70,10 +70,6 @@ _SCHEMA = vol.Schema(
     }
 )
 
-# The frontend chooses the first of a list when nothing is suggested. Which
-# device a port leads to must be said by the user.
-_NOTHING_CHOSEN = {CONF_INTERNAL_HOST: ""}
-
 
 class ForwardSubentryFlow(ConfigSubentryFlow):
     """Asks what the user wants to be able to open."""
@@ -83,7 +79,9 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
         errors, placeholders = await self._async_check(user_input)
         if user_input is not None and not errors:
             return self.async_create_entry(**_title_and_data(user_input))
-        return self._show("user", user_input or _NOTHING_CHOSEN, errors, placeholders)
+        # Empty, or the frontend would choose the first host of the list: Home Assistant itself.
+        shown = user_input or {CONF_INTERNAL_HOST: ""}
+        return self._show("user", shown, errors, placeholders)
 
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None

@@ -25,13 +25,13 @@ class Camera:
 
 
 @asynccontextmanager
-async def camera() -> AsyncIterator[Camera]:
-    """Run a camera on any port of 127.0.0.1 that is free."""
-    server = await asyncio.start_server(_serve_page, "127.0.0.1", 0)
+async def camera(address: str = "127.0.0.1") -> AsyncIterator[Camera]:
+    """Run a camera on any port of `address` that is free."""
+    server = await asyncio.start_server(_serve_page, address, 0)
     async with server:
         host = Camera(port=server.sockets[0].getsockname()[1])
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Echo(host.heard), local_addr=("127.0.0.1", host.port)
+            lambda: _Echo(host.heard), local_addr=(address, host.port)
         )
         try:
             yield host

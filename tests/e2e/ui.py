@@ -46,6 +46,18 @@ class Ui:
         answer: Step = await self.ha.post(f"{flow}/{step['flow_id']}", values)
         return answer
 
+    async def discovered(self, cards: asyncio.Queue[Any]) -> Step:
+        """Wait for the card of a router that was discovered, and open it.
+
+        `cards` is a subscription to "config_entries/flow/subscribe".
+        """
+        async with asyncio.timeout(10):
+            while True:
+                for card in await cards.get():
+                    if card["type"] != "removed" and card["flow"]["handler"] == "port_forward":
+                        step: Step = await self.ha.get(f"{ROUTER_FLOW}/{card['flow_id']}")
+                        return step
+
     async def start_adding_router(self) -> Step:
         """Press *Add entry* and go on to the form that asks for the URL."""
         step: Step = await self.ha.post(ROUTER_FLOW, {"handler": "port_forward"})
@@ -154,15 +166,7 @@ class Ui:
             step: Step = await self.ha.post(OPTIONS_FLOW, {"handler": entry})
             step = await self.submit(OPTIONS_FLOW, step, **values)
             assert step["type"] == "create_entry", step
-            states: list[str] = []
-            async with asyncio.timeout(10):
-                # Reloading begins with an unloading, and "loaded" may be old news before it.
-                while "unload_in_progress" not in states or states[-1] != "loaded":
-                    states += [
-                        change["entry"]["state"]
-                        for change in await changes.get()
-                        if change["entry"]["entry_id"] == entry
-                    ]
+            await until_reloaded(changes, entry)
 
     async def sensor(self, entry: str, key: str) -> str:
         """Return what the sensor of a router shows."""
@@ -194,3 +198,19 @@ class Ui:
                     if row["config_subentry_id"] == subentry and entity_id.startswith("switch."):
                         return entity_id
                 await events.get()
+
+
+async def until_reloaded(changes: asyncio.Queue[Any], entry: str) -> None:
+    """Wait until the entry was unloaded and is loaded again.
+
+    `changes` is a subscription to "config_entries/subscribe".
+    """
+    states: list[str] = []
+    async with asyncio.timeout(10):
+        # "loaded" is old news until it has been unloaded.
+        while "unload_in_progress" not in states or states[-1] != "loaded":
+            states += [
+                change["entry"]["state"]
+                for change in await changes.get()
+                if change["entry"]["entry_id"] == entry
+            ]

@@ -259,6 +259,17 @@ async def test_known_router_that_could_not_be_set_up_is_set_up_at_once(
     assert entry.state is ConfigEntryState.LOADED
 
 
+async def test_known_router_that_answers_where_it_is_known_stays_there(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry
+) -> None:
+    """What is found may be an impostor; whoever means it reconfigures the router."""
+    async with VirtualRouter(udn=ROUTER_UDN, lan_host="127.0.0.66") as impostor:
+        await announce(hass, impostor, sender="127.0.0.66")
+        step = await submit(hass, await start(hass), url=impostor.description_url)
+        assert_abort(step, "already_configured")
+        assert entry.data[CONF_URL] == router.description_url
+
+
 async def test_router_that_was_ignored(hass: HomeAssistant, router: VirtualRouter) -> None:
     MockConfigEntry(domain=DOMAIN, source=SOURCE_IGNORE, unique_id=ROUTER_UDN).add_to_hass(hass)
     step = await submit(hass, await start(hass), url=router.description_url)

@@ -220,7 +220,7 @@ async def test_close_that_is_refused(session: aiohttp.ClientSession) -> None:
         (402, InvalidForwardError, None),
         (501, NotPermittedError, Refusal.REFUSED),
         (606, NotPermittedError, Refusal.REFUSED),
-        (715, NotPermittedError, Refusal.ONE_SOURCE_ONLY),
+        (715, NotPermittedError, Refusal.REFUSED),
         (716, NotPermittedError, Refusal.REFUSED),
         (718, PortConflictError, None),
         (724, NotPermittedError, Refusal.SAME_PORT_ONLY),
