@@ -40,6 +40,8 @@ class Quirk(StrEnum):
     """718 when another client holds the port, for whichever remote host (miniupnpd)."""
     Q11 = "Q11"
     """Secure mode: 718 (IGD:1) or 606 (IGD:2) for another host than the caller (OpenWrt)."""
+    Q11_CONFLICT = "Q11_CONFLICT"
+    """Secure mode: 718 on IGD:2 as well (miniupnpd 2.3.1)."""
     Q12 = "Q12"
     """606 for a port below 1024, external or internal (OpenWrt's default ACL)."""
     Q13 = "Q13"

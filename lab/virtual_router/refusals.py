@@ -30,6 +30,7 @@ def _low_port(_: WanCall, asked: VirtualMapping) -> bool:
 
 
 RULES: tuple[tuple[Quirk, Rule, int], ...] = (
+    (Quirk.Q11_CONFLICT, _other_host, 718),
     (Quirk.Q13, _other_host, 606),
     (Quirk.Q13_UNTICKED, _always, 606),
     (Quirk.Q12, _low_port, 606),

@@ -42,6 +42,7 @@ async def add_foreign(
         (Quirk.Q02, {"LeaseDuration": 3600}, 402, {"LeaseDuration": 0}),
         (Quirk.Q03, {"LeaseDuration": 0}, 402, {"LeaseDuration": 604800}),
         (Quirk.Q11, {"InternalClient": "127.0.0.2"}, 606, {}),
+        (Quirk.Q11_CONFLICT, {"InternalClient": "127.0.0.2"}, 718, {}),
         (Quirk.Q12, {"InternalPort": 1023}, 606, {"InternalPort": 1024}),
         (Quirk.Q13, {"InternalClient": "127.0.0.2"}, 606, {}),
         (Quirk.Q13_UNTICKED, {}, 606, None),

@@ -53,9 +53,11 @@ async def test_q10_port_that_the_router_needs_itself(session: aiohttp.ClientSess
         assert error.value.placeholders["holder"] == "?"
 
 
-@pytest.mark.parametrize("igd", [1, 2])
-async def test_q11_secure_mode(session: aiohttp.ClientSession, igd: int) -> None:
-    async with home_with(session, Quirk.Q11, igd=igd) as home:
+@pytest.mark.parametrize(
+    ("quirk", "igd"), [(Quirk.Q11, 1), (Quirk.Q11, 2), (Quirk.Q11_CONFLICT, 2)]
+)
+async def test_q11_secure_mode(session: aiohttp.ClientSession, quirk: Quirk, igd: int) -> None:
+    async with home_with(session, quirk, igd=igd) as home:
         wanted = forward(internal_host=CAMERA)
         with pytest.raises(NotPermittedError) as error:
             await home.driver.open(wanted, HOUR)

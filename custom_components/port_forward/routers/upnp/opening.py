@@ -234,7 +234,6 @@ class Opening:
             wanted,
             other_host=own not in (None, IPv4Address(wanted.internal_host)),
             holder=await self._holder(wanted) if fault.code in CONFLICT_CODES else None,
-            version=self._wan.service.version,
             full=fault.code == INVALID_ARGS and await self._full(),
         )
         if isinstance(error, NotPermittedError):

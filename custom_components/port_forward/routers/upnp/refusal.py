@@ -41,26 +41,26 @@ def conflict(wanted: PortMapping, holder: PortMapping | None) -> PortConflictErr
     return PortConflictError(port=str(wanted.external_ports), protocol=protocols, holder=shown)
 
 
-def explain(  # noqa: PLR0913  # each is a fact about the refusal
+def explain(
     fault: UpnpFault,
     wanted: PortMapping,
     *,
     other_host: bool,
     holder: PortMapping | None,
-    version: int,
     full: bool,
 ) -> RouterError:
     """Return why the router refused to add `wanted`.
 
     `other_host`: the mapping is for another host than this one. `holder`: what
-    stands on that port. `version`: of the service. `full`: the router shows as
-    many rows as small routers can hold.
+    stands on that port. `full`: the router shows as many rows as small routers
+    can hold.
     """
     port, host = str(wanted.external_ports), wanted.internal_host
     detail = fault.placeholders["detail"]
     if fault.code in CONFLICT_CODES:
-        # In secure mode IGD:1 knows no other code for a host that is not the caller (Q11).
-        if holder is None and other_host and version == 1:
+        # In secure mode IGD:1 knows no other code for a host that is not the caller, and
+        # miniupnpd 2.3.1 answers it on IGD:2 too (Q11).
+        if holder is None and other_host:
             return not_permitted(Refusal.SECURE_MODE, wanted, detail)
         return conflict(wanted, holder)
     if fault.code == NOT_AUTHORIZED:
