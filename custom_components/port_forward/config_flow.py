@@ -36,7 +36,7 @@ from yarl import URL
 
 from .backend import async_close_all
 from .const import CONF_DRIVER, CONF_WAN, DOMAIN, SUBENTRY_TYPE_FORWARD
-from .discovery import async_find_routers, async_has_moved, async_is_trusted
+from .discovery import async_find_routers, async_has_moved, async_trusted_location
 from .entity import translated_errors
 from .forward_flow import ForwardSubentryFlow
 from .hosts import HostError, async_router_address
@@ -131,8 +131,9 @@ class PortForwardConfigFlow(ConfigFlow, domain=DOMAIN):
     @override
     async def async_step_ssdp(self, discovery_info: SsdpServiceInfo) -> ConfigFlowResult:
         """Take up a router that announced itself."""
-        location, udn = discovery_info.ssdp_location, discovery_info.ssdp_udn
-        if not location or not udn or not await async_is_trusted(self.hass, discovery_info):
+        location = await async_trusted_location(self.hass, discovery_info)
+        udn = discovery_info.ssdp_udn
+        if not location or not udn:
             return self.async_abort(reason="untrusted_discovery")
         entry = await self.async_set_unique_id(udn)
         if entry and await async_has_moved(self._session, entry, location):

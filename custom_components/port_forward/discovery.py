@@ -30,10 +30,10 @@ async def async_find_routers(
     found: dict[str, str] = {}
     for gateway_type in _GATEWAY_TYPES:
         for info in await ssdp.async_get_discovery_info_by_st(hass, gateway_type):
-            if info.ssdp_location and await async_is_trusted(hass, info):
+            if location := await async_trusted_location(hass, info):
                 # None where Home Assistant could not read the description.
                 name = info.upnp.get(ATTR_UPNP_FRIENDLY_NAME)
-                found[info.ssdp_location] = str(name or urlsplit(info.ssdp_location).hostname)
+                found[location] = str(name or urlsplit(location).hostname)
     # Some routers answer no multicast, only a search sent to themselves (Q43).
     for gateway in await _async_gateways(hass):
         try:
@@ -45,21 +45,22 @@ async def async_find_routers(
     return found
 
 
-async def async_is_trusted(hass: HomeAssistant, info: SsdpServiceInfo) -> bool:
-    """Tell whether the announcement speaks for the host that sent it, or for the gateway.
+async def async_trusted_location(hass: HomeAssistant, info: SsdpServiceInfo) -> str | None:
+    """Return where the router is, if it is on the host that sent the announcement, or the gateway.
 
     Anybody in the network can announce a router that is somewhere else. Google
-    Wifi does so for good reasons (Q34), but then names the gateway.
+    Wifi does so for good reasons (Q34), but then names the gateway. A router
+    that announces itself over IPv6 too, as miniupnpd does, has several
+    locations, and Home Assistant hands on the last one: the IPv4 one counts.
     """
-    location = info.ssdp_location
     # Where the datagram came from, whatever it says itself; set last, so that
     # no header of the same name can take its place (async_upnp_client.ssdp).
     sender = info.ssdp_headers.get("_host")
-    if not location or not sender:
-        return False
-    return same_host(location, sender) or any(
-        same_host(location, str(gateway)) for gateway in await _async_gateways(hass)
-    )
+    if not sender:
+        return None
+    hosts = [sender, *map(str, await _async_gateways(hass))]
+    locations = [info.ssdp_location or "", *sorted(info.ssdp_all_locations)]
+    return next((url for url in locations if any(same_host(url, host) for host in hosts)), None)
 
 
 async def async_has_moved(

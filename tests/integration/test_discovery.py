@@ -11,7 +11,7 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.service_info.ssdp import SsdpServiceInfo
 
 from custom_components.port_forward import gateway
-from custom_components.port_forward.discovery import async_find_routers, async_is_trusted
+from custom_components.port_forward.discovery import async_find_routers, async_trusted_location
 from lab.virtual_router import Fault, Quirk, VirtualRouter
 
 from .announcing import GATEWAY, announce, set_up_ssdp
@@ -149,7 +149,35 @@ async def test_announcement_that_names_the_gateway_is_believed(
             SsdpServiceInfo("", "", {}, router.description_url, ssdp_headers={"_host": sender})
             for sender in ("127.0.0.1", "127.0.0.66")
         ]
-        assert [await async_is_trusted(hass, info) for info in infos] == [True, True]
+        for info in infos:
+            assert await async_trusted_location(hass, info) == router.description_url
+
+
+V4, V6 = "http://127.0.0.77:5000/rootDesc.xml", "http://[fd77::1]:5000/rootDesc.xml"
+
+
+@pytest.mark.parametrize(
+    ("last", "sender"), [(V4, "127.0.0.77"), (V6, "fe80::1%2")], ids=["IPv4", "IPv6"]
+)
+async def test_announced_over_ipv4_and_ipv6(
+    hass: HomeAssistant, route_table: Path, loopback_enabled: None, last: str, sender: str
+) -> None:
+    """miniupnpd does so, and which of them comes last is left to chance."""
+    route_table.write_text(HEADER + route("lo", "127.0.0.77"))
+    info = SsdpServiceInfo(
+        "", "", {}, last, ssdp_headers={"_host": sender}, ssdp_all_locations={V4, V6}
+    )
+    assert await async_trusted_location(hass, info) == V4
+
+
+async def test_older_announcement_of_another_host_is_not_believed(
+    hass: HomeAssistant, route_table: Path, loopback_enabled: None
+) -> None:
+    route_table.write_text(HEADER + route("lo", "127.0.0.1"))
+    info = SsdpServiceInfo(
+        "", "", {}, V6, ssdp_headers={"_host": "fe80::1%2"}, ssdp_all_locations={V4, V6}
+    )
+    assert await async_trusted_location(hass, info) is None
 
 
 @pytest.mark.parametrize(
@@ -169,7 +197,7 @@ async def test_not_believed(
     hass: HomeAssistant, route_table: Path, location: str | None, headers: dict[str, str]
 ) -> None:
     info = SsdpServiceInfo("", "", {}, location, ssdp_headers=headers)
-    assert not await async_is_trusted(hass, info)
+    assert await async_trusted_location(hass, info) is None
 
 
 async def test_gateway_is_asked_directly(
