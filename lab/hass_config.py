@@ -9,10 +9,11 @@ REPOSITORY = Path(__file__).parent.parent
 INTEGRATION = Path("custom_components", "port_forward")
 
 
-async def prepare(environment: Path, config: Path, port: int) -> None:
+async def prepare(environment: Path, config: Path, port: int, adapter: str | None = None) -> None:
     """Seed the configuration, or move it to `port`, and put the integration in.
 
-    `environment` holds the homeassistant that will use it. Raises RuntimeError
+    `environment` holds the homeassistant that will use it, `adapter` is the
+    network adapter that it discovers on, None for loopback. Raises RuntimeError
     with the output of the seeding when that failed.
     """
     config.mkdir(parents=True, exist_ok=True)
@@ -23,7 +24,7 @@ async def prepare(environment: Path, config: Path, port: int) -> None:
         link.unlink(missing_ok=True)
         link.symlink_to(REPOSITORY / INTEGRATION, target_is_directory=True)
     if not _is_seeded(config, port):
-        await _seed(environment, config, port)
+        await _seed(environment, config, port, adapter)
 
 
 def variables() -> dict[str, str]:
@@ -42,10 +43,11 @@ def _is_seeded(config: Path, port: int) -> bool:
     return http["data"]["stable"]["server_port"] == port and (config / "token").is_file()
 
 
-async def _seed(environment: Path, config: Path, port: int) -> None:
+async def _seed(environment: Path, config: Path, port: int, adapter: str | None) -> None:
     seeding = await asyncio.create_subprocess_exec(
         environment / "bin" / "python",
         *("-m", "lab.seed", config, str(port)),
+        *(("--adapter", adapter) if adapter else ()),
         cwd=REPOSITORY,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

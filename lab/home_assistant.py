@@ -12,6 +12,7 @@ import aiohttp
 
 from .hass_config import REPOSITORY, prepare, variables
 from .hass_websocket import CommandError, HassWebSocket
+from .netns import Namespace
 from .virtual_router.ports import free_port
 
 __all__ = ["REPOSITORY", "CommandError", "RealHomeAssistant"]
@@ -26,11 +27,20 @@ LOOK_EVERY = 0.05
 class RealHomeAssistant:
     """`hass` on a seeded configuration with this integration, on 127.0.0.1 only.
 
-    As an async context manager it is started and stopped. Everything that the
-    process prints, its log included, is appended to `log`.
+    In a network namespace it is 127.0.0.1 there, and routers are discovered on
+    its adapter `eth0`; else on loopback, where there are none but ours. As an
+    async context manager it is started and stopped. Everything that the process
+    prints, its log included, is appended to `log`.
     """
 
-    def __init__(self, environment: Path, config: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self,
+        environment: Path,
+        config: Path,
+        *,
+        port: int | None = None,
+        namespace: Namespace | None = None,
+    ) -> None:
         """Take a virtual environment that holds homeassistant, and a configuration directory.
 
         The directory is seeded when it is new. `port` None is one that is free
@@ -41,6 +51,7 @@ class RealHomeAssistant:
         self.log = config / "hass.log"
         self._environment = environment
         self._config = config
+        self._namespace = namespace
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self._socket: HassWebSocket | None = None
@@ -76,12 +87,13 @@ class RealHomeAssistant:
         cannot use its configuration, and
         TimeoutError after `ready_within` seconds; no process is left then.
         """
-        await prepare(self._environment, self._config, self.port)
+        namespace = self._namespace
+        adapter = "eth0" if namespace else None
+        await prepare(self._environment, self._config, self.port, adapter)
+        command = (str(self._environment / "bin" / "hass"), "--config", str(self._config))
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                self._environment / "bin" / "hass",
-                "--config",
-                self._config,
+                *(namespace.command(*command) if namespace else command),
                 "--skip-pip",
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -91,7 +103,9 @@ class RealHomeAssistant:
                 start_new_session=True,
             )
         self._session = aiohttp.ClientSession(
-            self.url, headers={"Authorization": f"Bearer {self.token}"}
+            self.url,
+            headers={"Authorization": f"Bearer {self.token}"},
+            connector=namespace.connector() if namespace else None,
         )
         try:
             async with asyncio.timeout(ready_within):

@@ -6,8 +6,8 @@ each version gets the format it expects:
 
 - onboarding done, analytics off, an administrator, and a long-lived token in `CONFIG_DIR/token`
 - the web server on 127.0.0.1:PORT and nowhere else
-- the loopback adapter as the only one for discovery: nothing here looks at the network that the
-  machine is in, or is seen by it
+- the loopback adapter as the only one for discovery, unless another is named: nothing here looks
+  at the network that the machine is in, or is seen by it
 - the marketplace of 2026.11 disabled, which would ask the internet for its catalogue at each start
 
 On a configuration that it made before, it only moves the web server to PORT.
@@ -71,22 +71,33 @@ NAME = "admin"
 PASSWORD = "admin"  # noqa: S105 -- of a server that only this machine can reach
 
 
-def seed(config_dir: Path, port: int, *, name: str = NAME, password: str = PASSWORD) -> None:
-    """Make the configuration, or move it to another port; no `hass` may be running on it."""
+def seed(
+    config_dir: Path,
+    port: int,
+    *,
+    name: str = NAME,
+    password: str = PASSWORD,
+    adapter: str | None = None,
+) -> None:
+    """Make the configuration, or move it to another port; no `hass` may be running on it.
+
+    `adapter` is the network adapter for discovery, None for loopback.
+    """
     config_dir.mkdir(parents=True, exist_ok=True)
     asyncio.run(
-        _seed(config_dir.resolve(), port, name, password), loop_factory=runner.create_event_loop
+        _seed(config_dir.resolve(), port, name, password, adapter),
+        loop_factory=runner.create_event_loop,
     )
 
 
-async def _seed(config_dir: Path, port: int, name: str, password: str) -> None:
+async def _seed(config_dir: Path, port: int, name: str, password: str, adapter: str | None) -> None:
     token = config_dir / "token"
     hass = HomeAssistant(str(config_dir))
     await _listen_on(hass, port)
     if not token.is_file():
         (config_dir / "configuration.yaml").write_text(CONFIGURATION)
         await _finish_onboarding(hass)
-        await _discover_only_on_loopback(hass)
+        await _discover_only_on(hass, [adapter] if adapter else _loopback())
         await _disable_the_marketplace(hass)
         access_token = await _create_administrator(hass, name, password)
         # Last, because it tells the next run that all of this is done.
@@ -124,7 +135,11 @@ async def _finish_onboarding(hass: HomeAssistant) -> None:
     await _store(hass, ANALYTICS_VERSION, ANALYTICS_KEY, no_analytics)
 
 
-async def _discover_only_on_loopback(hass: HomeAssistant) -> None:
+async def _discover_only_on(hass: HomeAssistant, adapters: list[str]) -> None:
+    await _store(hass, NETWORK_VERSION, NETWORK_KEY, {ATTR_CONFIGURED_ADAPTERS: adapters})
+
+
+def _loopback() -> list[str]:
     adapters = [
         adapter.nice_name  # Linux: lo, macOS: lo0
         for adapter in ifaddr.get_adapters()
@@ -134,7 +149,7 @@ async def _discover_only_on_loopback(hass: HomeAssistant) -> None:
     if not adapters:
         message = f"no network adapter of this machine has the address {LOOPBACK}"
         raise SystemExit(message)
-    await _store(hass, NETWORK_VERSION, NETWORK_KEY, {ATTR_CONFIGURED_ADAPTERS: adapters})
+    return adapters
 
 
 async def _disable_the_marketplace(hass: HomeAssistant) -> None:
@@ -192,8 +207,15 @@ def main() -> None:
     parser.add_argument("port", type=int, metavar="PORT")
     parser.add_argument("--name", default=NAME)
     parser.add_argument("--password", default=PASSWORD)
+    parser.add_argument("--adapter", help="network adapter to discover on (default: loopback)")
     arguments = parser.parse_args()
-    seed(arguments.config_dir, arguments.port, name=arguments.name, password=arguments.password)
+    seed(
+        arguments.config_dir,
+        arguments.port,
+        name=arguments.name,
+        password=arguments.password,
+        adapter=arguments.adapter,
+    )
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ class RealRouter:
             self._lease_file = self._directory / "leases"
             self._lease_file.write_text("".join(f"{row}\n" for row in lease_file))
         self._process: asyncio.subprocess.Process | None = None
+        self._started = 0.0
 
     @property
     def running(self) -> bool:
@@ -143,6 +144,7 @@ class RealRouter:
         try:
             async with asyncio.timeout(STARTS_WITHIN):
                 await self._until_listening(self._process)
+            self._started = asyncio.get_running_loop().time()
         except BaseException:
             await self.kill()
             raise
@@ -179,6 +181,11 @@ class RealRouter:
         """Stop and start."""
         await self.stop()
         await self.start()
+
+    async def until_up_for(self, seconds: float) -> None:
+        """Wait until it is up for so long, such as for its uptime, in whole seconds, to count."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._started + seconds - loop.time())
 
     def _configuration(self) -> str:
         written = _CONFIGURATION.format(

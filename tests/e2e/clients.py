@@ -1,9 +1,11 @@
 """The two ends of a forwarded port: a server in the home, and clients on the internet."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import override
 
 PAGE = b"the page of the camera"
@@ -13,6 +15,31 @@ ANSWERS_WITHIN = 5
 
 FRIEND, STRANGER = "127.0.0.2", "127.0.0.3"
 """Addresses on the internet, as far as the router is concerned."""
+
+type SocketMaker = Callable[[socket.SocketKind], socket.socket]
+"""Makes a non-blocking IPv4 socket of a kind, in the network that it shall speak in."""
+
+
+def loopback(kind: socket.SocketKind) -> socket.socket:
+    """Make a socket in the network of this process."""
+    made = socket.socket(socket.AF_INET, kind)
+    made.settimeout(0)
+    return made
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Internet:
+    """Where clients stand, and where they see the router."""
+
+    router: str
+    """Its external address."""
+    friend: str
+    """Who asks, unless somebody else is named."""
+    make_socket: SocketMaker
+
+
+LOOPBACK = Internet(router="127.0.0.1", friend=FRIEND, make_socket=loopback)
+"""The internet of the virtual router."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -25,13 +52,18 @@ class Camera:
 
 
 @asynccontextmanager
-async def camera(address: str = "127.0.0.1") -> AsyncIterator[Camera]:
+async def camera(
+    address: str = "127.0.0.1", make_socket: SocketMaker = loopback
+) -> AsyncIterator[Camera]:
     """Run a camera on any port of `address` that is free."""
-    server = await asyncio.start_server(_serve_page, address, 0)
+    tcp, udp = make_socket(socket.SOCK_STREAM), make_socket(socket.SOCK_DGRAM)
+    tcp.bind((address, 0))
+    server = await asyncio.start_server(_serve_page, sock=tcp)
     async with server:
         host = Camera(port=server.sockets[0].getsockname()[1])
+        udp.bind((address, host.port))
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: _Echo(host.heard), local_addr=(address, host.port)
+            lambda: _Echo(host.heard), sock=udp
         )
         try:
             yield host
@@ -39,14 +71,21 @@ async def camera(address: str = "127.0.0.1") -> AsyncIterator[Camera]:
             transport.close()
 
 
-async def fetch(port: int, source: str = FRIEND) -> bytes:
+async def fetch(port: int, source: str | None = None, on: Internet = LOOPBACK) -> bytes:
     """Fetch the page behind an external port.
 
     Raises ConnectionRefusedError when the port is closed, ConnectionResetError
     when the router does not let `source` through.
     """
+    sock = on.make_socket(socket.SOCK_STREAM)
     async with asyncio.timeout(ANSWERS_WITHIN):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+        try:
+            sock.bind((source or on.friend, 0))
+            await asyncio.get_running_loop().sock_connect(sock, (on.router, port))
+        except BaseException:
+            sock.close()
+            raise
+        reader, writer = await asyncio.open_connection(sock=sock)
         try:
             writer.write(b"GET / HTTP/1.0\r\n\r\n")
             answer = await reader.read()
@@ -55,28 +94,28 @@ async def fetch(port: int, source: str = FRIEND) -> bytes:
     return answer.partition(b"\r\n\r\n")[2]
 
 
-async def echo(port: int, text: bytes, source: str = FRIEND) -> bytes:
+async def echo(port: int, text: bytes, source: str | None = None, on: Internet = LOOPBACK) -> bytes:
     """Send `text` to an external port by UDP, and return the answer.
 
     Raises ConnectionRefusedError when the port is closed, TimeoutError when
     nothing comes back.
     """
-    async with _sender(port, source) as (transport, answer), asyncio.timeout(ANSWERS_WITHIN):
+    async with _sender(port, source, on) as (transport, answer), asyncio.timeout(ANSWERS_WITHIN):
         transport.sendto(text)
         return await answer
 
 
 async def throw(port: int, text: bytes, source: str) -> None:
     """Send `text` to an external port by UDP, expecting nothing back."""
-    async with _sender(port, source) as (transport, _):
+    async with _sender(port, source, LOOPBACK) as (transport, _):
         transport.sendto(text)
 
 
-async def is_closed(port: int) -> bool:
+async def is_closed(port: int, on: Internet = LOOPBACK) -> bool:
     """Tell whether nothing at all listens on the external port, neither for TCP nor for UDP."""
-    for knock in (fetch(port), echo(port, b"anybody there?")):
+    for knock in (partial(fetch, port, on=on), partial(echo, port, b"anybody there?", on=on)):
         try:
-            await knock
+            await knock()
         except ConnectionRefusedError:
             continue
         else:
@@ -93,13 +132,14 @@ async def _serve_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 @asynccontextmanager
 async def _sender(
-    port: int, source: str
+    port: int, source: str | None, on: Internet
 ) -> AsyncIterator[tuple[asyncio.DatagramTransport, asyncio.Future[bytes]]]:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Answer(answer), local_addr=(source, 0), remote_addr=("127.0.0.1", port)
-    )
+    sock = on.make_socket(socket.SOCK_DGRAM)
+    sock.bind((source or on.friend, 0))
+    sock.connect((on.router, port))
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Answer(answer), sock=sock)
     try:
         yield transport, answer
     finally:

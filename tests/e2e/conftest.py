@@ -1,6 +1,7 @@
 """A real Home Assistant of each supported version, a router, and the two ends of its ports."""
 
 from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest_asyncio
 import pytest_socket
 
 from lab.home_assistant import REPOSITORY, RealHomeAssistant
+from lab.netns import Namespace
 from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, free_port
 from tests.e2e.clients import Camera, camera
 from tests.e2e.log import LogBook
@@ -65,8 +67,17 @@ async def shared_ha(
     environment: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RealHomeAssistant]:
     """The Home Assistant that all tests of a version use, and may restart."""
+    async with shared(environment, tmp_path_factory.mktemp("config")) as ha:
+        yield ha
+
+
+@asynccontextmanager
+async def shared(
+    environment: Path, config: Path, namespace: Namespace | None = None
+) -> AsyncIterator[RealHomeAssistant]:
+    """Run Home Assistant for several tests, and answer for what it logs before and after."""
     _let_loopback_through()
-    ha = RealHomeAssistant(environment, tmp_path_factory.mktemp("config"))
+    ha = RealHomeAssistant(environment, config, namespace=namespace)
     log = LogBook(ha)
     async with ha:
         await log.check()

@@ -42,10 +42,7 @@ async def add_discovered(ui: Ui, router: VirtualRouter) -> Added:
     async with await ui.ha.subscribe("config_entries/flow/subscribe") as cards:
         await router.start()
         up_for_a_day(router)
-        step = await ui.discovered(cards)
-    assert (step["type"], step["step_id"]) == ("form", "confirm")
-    assert step["description_placeholders"]["name"] == "Virtual Router"
-    return await ui.added(await ui.submit(ROUTER_FLOW, step))
+        return await ui.add_discovered(cards, "Virtual Router")
 
 
 async def test_announced(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:

@@ -55,7 +55,7 @@ async def test_killed_while_one_is_open_and_one_being_opened(
         internal_ports=str(inside.port),
         external_ports=str(port),
     )
-    await _until_saved(ha, garage)
+    await ui.until_saved(garage)
     await ui.turn_on(door)
     router.fault(Fault.SLOW_TO_ACT, action="AddPortMapping", delay=0.5)
     before = router.requests["AddPortMapping"]
@@ -80,7 +80,7 @@ async def test_killed_while_one_is_open_and_one_being_opened(
 async def test_killed_while_closing(
     ui: Ui, ha: RealHomeAssistant, router: VirtualRouter, door: ForwardOnScreen, port: int
 ) -> None:
-    await _until_saved(ha, door)
+    await ui.until_saved(door)
     await ui.turn_on(door)
     router.fault(Fault.SLOW_TO_ACT, action="DeletePortMapping", delay=60)
     before = router.requests["DeletePortMapping"]
@@ -105,9 +105,3 @@ async def test_reloaded_while_open(
     await ha.wait_for_state(door.switch, "on")
     assert await fetch(port) == PAGE
     assert changes == [f"opened TCP {port}"]
-
-
-async def _until_saved(ha: RealHomeAssistant, forward: ForwardOnScreen) -> None:
-    """Home Assistant writes a new forward to its disk a second later."""
-    entries = ha.log.parent / ".storage" / "core.config_entries"
-    await until(lambda: forward.subentry in entries.read_text())

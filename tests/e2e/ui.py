@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.home_assistant import RealHomeAssistant
+from tests.e2e.waiting import until
 
 _ENTRIES = "/api/config/config_entries"
 ROUTER_FLOW = f"{_ENTRIES}/flow"
@@ -58,6 +59,13 @@ class Ui:
                         step: Step = await self.ha.get(f"{ROUTER_FLOW}/{card['flow_id']}")
                         return step
 
+    async def add_discovered(self, cards: asyncio.Queue[Any], name: str) -> Added:
+        """Wait for the card of the router, which must have this name, and add it."""
+        step = await self.discovered(cards)
+        assert (step["type"], step["step_id"]) == ("form", "confirm")
+        assert step["description_placeholders"]["name"] == name
+        return await self.added(await self.submit(ROUTER_FLOW, step))
+
     async def start_adding_router(self) -> Step:
         """Press *Add entry* and go on to the form that asks for the URL."""
         step: Step = await self.ha.post(ROUTER_FLOW, {"handler": "port_forward"})
@@ -110,6 +118,11 @@ class Ui:
         return ForwardOnScreen(
             entry=entry, subentry=new["subentry_id"], name=new["title"], switch=switch
         )
+
+    async def until_saved(self, forward: ForwardOnScreen) -> None:
+        """Wait until a new forward is on the disk: Home Assistant writes it a second later."""
+        entries = self.ha.log.parent / ".storage" / "core.config_entries"
+        await until(lambda: forward.subentry in entries.read_text())
 
     async def subentries(self, entry: str) -> list[dict[str, Any]]:
         """Return the forwards of a router."""

@@ -1,0 +1,1 @@
+"""A real Home Assistant and the real miniupnpd, on networks that lead nowhere else."""
