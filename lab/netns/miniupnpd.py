@@ -88,7 +88,7 @@ class RealRouter:
         self.network = network
         self.secure_mode = secure_mode
         self.description_url = f"http://{ROUTER}:{PORT}/rootDesc.xml"
-        self._uuid = uuid or uuid4()
+        self.udn = f"uuid:{uuid or uuid4()}"
         self._name = name
         self._files = tempfile.TemporaryDirectory(prefix="miniupnpd-")
         self._directory = Path(self._files.name)
@@ -193,7 +193,7 @@ class RealRouter:
             lan=LAN,
             port=PORT,
             secure_mode="yes" if self.secure_mode else "no",
-            uuid=self._uuid,
+            uuid=self.udn.removeprefix("uuid:"),
             name=self._name,
             table=TABLE,
             forward_chain=FORWARD_CHAIN,

@@ -47,21 +47,26 @@ class Ui:
         answer: Step = await self.ha.post(f"{flow}/{step['flow_id']}", values)
         return answer
 
-    async def discovered(self, cards: asyncio.Queue[Any]) -> Step:
+    async def discovered(self, cards: asyncio.Queue[Any], unique_id: str | None = None) -> Step:
         """Wait for the card of a router that was discovered, and open it.
 
-        `cards` is a subscription to "config_entries/flow/subscribe".
+        `cards` is a subscription to "config_entries/flow/subscribe"; without a
+        `unique_id` it is the first card of any router.
         """
         async with asyncio.timeout(10):
             while True:
                 for card in await cards.get():
-                    if card["type"] != "removed" and card["flow"]["handler"] == "port_forward":
+                    if card["type"] == "removed" or card["flow"]["handler"] != "port_forward":
+                        continue
+                    if unique_id in (None, card["flow"]["context"]["unique_id"]):
                         step: Step = await self.ha.get(f"{ROUTER_FLOW}/{card['flow_id']}")
                         return step
 
-    async def add_discovered(self, cards: asyncio.Queue[Any], name: str) -> Added:
+    async def add_discovered(
+        self, cards: asyncio.Queue[Any], name: str, unique_id: str | None = None
+    ) -> Added:
         """Wait for the card of the router, which must have this name, and add it."""
-        step = await self.discovered(cards)
+        step = await self.discovered(cards, unique_id)
         assert (step["type"], step["step_id"]) == ("form", "confirm")
         assert step["description_placeholders"]["name"] == name
         return await self.added(await self.submit(ROUTER_FLOW, step))

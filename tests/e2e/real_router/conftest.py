@@ -66,10 +66,11 @@ async def router(network: HomeNetwork, others: int) -> AsyncIterator[RealRouter]
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def added(ui: Ui, router: RealRouter) -> Added:
-    """The router as Home Assistant adds it when it hears of it."""
+    """The router, added by the card that appears when it announces itself."""
     async with await ui.ha.subscribe("config_entries/flow/subscribe") as cards:
         await router.start()
-        return await ui.add_discovered(cards, "Real Router")
+        # The card of the last router may still be there.
+        return await ui.add_discovered(cards, "Real Router", router.udn)
 
 
 @pytest.fixture
