@@ -8,6 +8,7 @@ import pytest
 import voluptuous as vol
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Context, Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import area_registry as ar
@@ -17,6 +18,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers import floor_registry as fr
 from homeassistant.helpers import label_registry as lr
 from homeassistant.helpers.trigger import async_validate_trigger_config
+from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml.loader import parse_yaml
 from pytest_homeassistant_custom_component.common import (
@@ -27,6 +29,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.port_forward.announce import EVENT_ACTIVITY
+from custom_components.port_forward.const import CONF_CLOSE_ON_STOP
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 
 from .automating import FOREIGN_SWITCH, automate, device_of, furnish, open_for, pass_time
@@ -219,6 +222,43 @@ async def test_closed_because_its_router_went(
         await hass.config_entries.async_remove(closed.entry_id)
     await hass.async_block_till_done()
     assert [run.data["entity_id"] for run in runs] == [CAMERA]
+
+
+async def test_closed_because_home_assistant_stops(
+    hass: HomeAssistant, closed: MockConfigEntry
+) -> None:
+    hass.config_entries.async_update_entry(closed, options={CONF_CLOSE_ON_STOP: True})
+    await hass.async_block_till_done()
+    runs = await on(hass, "closed", "{reason: home_assistant_stopped}")
+    await switch(hass, "turn_on")
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await hass.async_block_till_done()
+    assert [run.data["entity_id"] for run in runs] == [CAMERA]
+
+
+async def test_about_to_close_may_switch_off_its_own_automation(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, closed: MockConfigEntry
+) -> None:
+    turn_off = {"action": "automation.turn_off", "target": {"entity_id": "automation.once"}}
+    assert await async_setup_component(
+        hass,
+        "automation",
+        {
+            "automation": {
+                "alias": "Once",
+                "triggers": {
+                    "trigger": "port_forward.about_to_close",
+                    "target": {"entity_id": [CAMERA, GAMES]},
+                },
+                "actions": [turn_off],
+            }
+        },
+    )
+    await open_for(hass, CAMERA, minutes=20)
+    await open_for(hass, GAMES, minutes=40)
+    await pass_time(hass, freezer, minutes=15)
+    assert state_of(hass, "automation.once") == "off"
+    # And leaves no timer behind, which the harness looks for.
 
 
 async def test_what_the_router_lost_and_got_back_was_neither_closed_nor_opened(
