@@ -17,8 +17,7 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers import floor_registry as fr
 from homeassistant.helpers import label_registry as lr
-from homeassistant.helpers.trigger import async_validate_trigger_config
-from homeassistant.setup import async_setup_component
+from homeassistant.helpers.trigger import async_initialize_triggers, async_validate_trigger_config
 from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml.loader import parse_yaml
 from pytest_homeassistant_custom_component.common import (
@@ -236,29 +235,33 @@ async def test_closed_because_home_assistant_stops(
     assert [run.data["entity_id"] for run in runs] == [CAMERA]
 
 
-async def test_about_to_close_may_switch_off_its_own_automation(
+async def test_about_to_close_may_be_detached_by_its_own_action(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, closed: MockConfigEntry
 ) -> None:
-    turn_off = {"action": "automation.turn_off", "target": {"entity_id": "automation.once"}}
-    assert await async_setup_component(
-        hass,
-        "automation",
-        {
-            "automation": {
-                "alias": "Once",
-                "triggers": {
-                    "trigger": "port_forward.about_to_close",
-                    "target": {"entity_id": [CAMERA, GAMES]},
-                },
-                "actions": [turn_off],
-            }
-        },
+    ran: list[str] = []
+
+    async def once(run_variables: dict[str, Any], context: Context | None = None) -> None:
+        ran.append(run_variables["trigger"]["entity_id"])
+        detach()
+
+    checked = cv.TRIGGER_SCHEMA(
+        {"trigger": "port_forward.about_to_close", "target": {"entity_id": [CAMERA, GAMES]}}
     )
+    remove = await async_initialize_triggers(
+        hass,
+        await async_validate_trigger_config(hass, checked),
+        once,
+        "test",
+        "once",
+        lambda *_: None,
+    )
+    assert remove
+    detach = remove
     await open_for(hass, CAMERA, minutes=20)
     await open_for(hass, GAMES, minutes=40)
     await pass_time(hass, freezer, minutes=15)
-    assert state_of(hass, "automation.once") == "off"
-    # And leaves no timer behind, which the harness looks for.
+    await pass_time(hass, freezer, minutes=20)
+    assert ran == [CAMERA]
 
 
 async def test_what_the_router_lost_and_got_back_was_neither_closed_nor_opened(
