@@ -7,7 +7,7 @@ import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.util import dt as dt_util
@@ -20,6 +20,7 @@ from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 
 from .conftest import (
     add_forward,
+    arrived,
     forward_data,
     ledger_of,
     phases,
@@ -319,3 +320,19 @@ async def test_many_that_end_at_the_same_second(
     await pass_time(hass, freezer, 1801)
     assert not router.mappings
     assert router.requests["DeletePortMapping"] == 20
+
+
+async def test_an_opening_whose_time_is_over_when_its_turn_comes_is_refused(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, told: list[Activity]
+) -> None:
+    add_forward(hass, entry, forward_data(free_port()), title="Plex")
+    await hass.async_block_till_done()
+    router.fault(Fault.SLOW_TO_ACT, action="AddPortMapping", delay=0.3)
+    slow = hass.async_create_task(switch(hass, "turn_on", "switch.plex"))
+    await arrived(router, "AddPortMapping", 1)
+    with pytest.raises(ServiceValidationError, match="still to come"):
+        await open_for(hass, duration={"milliseconds": 100})
+    await slow
+    assert router.requests["AddPortMapping"] == 1
+    assert state_of(hass) == "off"
+    assert [a.kind for a in told] == [Kind.OPENED, Kind.OPEN_FAILED]

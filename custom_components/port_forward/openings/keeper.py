@@ -12,10 +12,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from homeassistant.core import Context, HomeAssistant
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
-from ..const import LOGGER
+from ..const import DOMAIN, LOGGER
 from ..routers.errors import (
     NotPermittedError,
     ProtocolError,
@@ -103,10 +103,15 @@ class Keeper:
             self.view.changes += 1
             held = self._ledger.openings.get(forward.id)
             try:
+                now = dt_util.utcnow()
+                if deadline and deadline <= now:
+                    # It was still to come when asked for: others had their turn before.
+                    raise ServiceValidationError(
+                        translation_domain=DOMAIN, translation_key="in_the_past"
+                    )
                 if held and (held.phase is Phase.CLOSING or differs(held.forward, forward)):
                     await self._do.close([held], Reason.FORWARD_EDITED, by)
                     held = None
-                now = dt_util.utcnow()
                 asked = Opening(
                     forward=forward,
                     mappings=self._router.plan(forward),
