@@ -6,8 +6,8 @@ shown at once. `docs/architecture.md` has the table of what `reconcile` does.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -31,6 +31,14 @@ from .operations import Operations
 from .recovery import openings_found, strays_found
 from .verdict import Evidence, Verdict, differs, judge
 from .view import View
+
+
+class KeeperStoppedError(HomeAssistantError):
+    """The router is being set up anew, with another keeper."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__(translation_domain=DOMAIN, translation_key="reloading")
 
 
 class Keeper:
@@ -57,6 +65,7 @@ class Keeper:
         self._ledger = ledger
         self._teller = Teller(on_activity)
         self._lock = asyncio.Lock()
+        self._stopped = False
         self._do = Operations(
             hass,
             router,
@@ -99,8 +108,7 @@ class Keeper:
         the ledger cannot be written; the router holds nothing of it then, or
         what it held before.
         """
-        async with self._lock:
-            self.view.changes += 1
+        async with self._turn():
             held = self._ledger.openings.get(forward.id)
             try:
                 now = dt_util.utcnow()
@@ -140,8 +148,7 @@ class Keeper:
         Raises RouterError when it could not be confirmed; it is tried again
         until it is.
         """
-        async with self._lock:
-            self.view.changes += 1
+        async with self._turn():
             opening = self._ledger.openings.get(forward_id)
             if opening is None and forward is not None and self.is_open(forward_id, forward):
                 now = dt_util.utcnow()
@@ -157,14 +164,27 @@ class Keeper:
 
     async def close_all(self, reason: Reason, *, by: Context | None = None) -> None:
         """Close every opening; raises the first RouterError after trying all."""
-        async with self._lock:
-            self.view.changes += 1
+        async with self._turn():
             await self._do.close(self._ledger.openings.values(), reason, by)
 
     async def stop(self) -> None:
-        """Stop all timers and wait for what is under way; the router keeps its mappings."""
+        """Stop for good, after what is under way; the router keeps its mappings.
+
+        From now on another keeper may have the ledger: what waits for its turn
+        behind this must change nothing any more.
+        """
         async with self._lock:
+            self._stopped = True
             self._do.stop()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for the turn to change something; raises KeeperStoppedError when it is too late."""
+        async with self._lock:
+            if self._stopped:
+                raise KeeperStoppedError
+            self.view.changes += 1
+            yield
 
     async def reconcile(
         self, snapshot: Snapshot, changes: int, forwards: Mapping[str, Forward | None]
@@ -178,7 +198,7 @@ class Keeper:
         if self.view.snapshot and self._lock.locked():
             return self.view.snapshot
         async with self._lock:
-            if self.view.snapshot and changes != self.view.changes:
+            if self.view.snapshot and (self._stopped or changes != self.view.changes):
                 return self.view.snapshot
             lost = self._has_lost_its_mappings(snapshot)
             self.view.take(snapshot)
@@ -300,6 +320,8 @@ class Keeper:
     async def _close_due(self, deadlines: dict[str, datetime]) -> None:
         """Close the forwards whose time is up, unless it was extended meanwhile."""
         async with self._lock:
+            if self._stopped:
+                return
             self.view.changes += 1
             due = [
                 opening
@@ -311,6 +333,8 @@ class Keeper:
     async def _close_again(self) -> None:
         """Close what could not be closed before."""
         async with self._lock:
+            if self._stopped:
+                return
             self.view.changes += 1
             for opening in list(self._ledger.openings.values()):
                 if opening.phase is Phase.CLOSING:
@@ -325,10 +349,12 @@ class Keeper:
 
     async def _renew(self, forward_id: str, failures: int) -> None:
         async with self._lock:
+            if self._stopped:
+                return
+            self.view.changes += 1
             opening = self._ledger.openings.get(forward_id)
             if opening is None or opening.phase is not Phase.OPEN:
                 return
-            self.view.changes += 1
             try:
                 await self._do.open(opening, opening)
             except (RouterError, HomeAssistantError) as error:
