@@ -29,6 +29,7 @@ from .activity import Activity, Kind, Reason, Teller
 from .ledger import Ledger, Opening, Phase
 from .operations import Operations
 from .recovery import openings_found, strays_found
+from .to_the_end import to_the_end
 from .verdict import Evidence, Verdict, differs, judge
 from .view import View
 
@@ -60,6 +61,7 @@ class Keeper:
         on_activity: Callable[[Activity], None],
     ) -> None:
         """Take the router and its loaded ledger; `lease` is asked for each opening."""
+        self.hass = hass
         self.view = View(on_change)
         self._router = router
         self._ledger = ledger
@@ -99,6 +101,7 @@ class Keeper:
             return opening.phase is not Phase.LOST
         return any(map(self.view.holds, opening.mappings))
 
+    @to_the_end
     async def open(
         self, forward: Forward, *, deadline: datetime | None = None, by: Context | None = None
     ) -> Opening:
@@ -140,6 +143,7 @@ class Keeper:
             self._teller.tell(kind, forward, deadline=deadline, context=by)
             return opening
 
+    @to_the_end
     async def close(
         self, forward_id: str, forward: Forward | None, *, by: Context | None = None
     ) -> None:
@@ -162,6 +166,7 @@ class Keeper:
             if opening is not None:
                 await self._do.close([opening], Reason.TURNED_OFF, by)
 
+    @to_the_end
     async def close_all(self, reason: Reason, *, by: Context | None = None) -> None:
         """Close every opening; raises the first RouterError after trying all."""
         async with self._turn():
@@ -186,6 +191,7 @@ class Keeper:
             self.view.changes += 1
             yield
 
+    @to_the_end
     async def reconcile(
         self, snapshot: Snapshot, changes: int, forwards: Mapping[str, Forward | None]
     ) -> Snapshot:
