@@ -1,5 +1,6 @@
 """A reader over the user's shoulder: fails when something shown has no text, or a broken one."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -110,6 +111,12 @@ def _read_form(prefix: str, result: Mapping[str, Any], values: Mapping[str, str]
 def _read_options(validator: object) -> None:
     """Read the options of a selector; one with a label of its own needs no text."""
     if not isinstance(validator, SelectSelector):
+        return
+    if validator.config.get("custom_value"):
+        # The frontend shows the values themselves in a list that takes others.
+        for option in validator.config["options"]:
+            assert option["value"] == option["label"], option
+            assert re.fullmatch(r"[A-Z][A-Za-z ]+", option["value"]), option
         return
     key = validator.config.get("translation_key")
     for option in validator.config["options"]:
