@@ -399,3 +399,18 @@ async def test_a_disk_that_was_full_does_not_bring_back_what_was_closed(
     assert phases(hass, opened) == ["open"]  # what a restart would find
     await refresh(hass, opened)
     assert phases(hass, opened) == []
+
+
+
+async def test_removed_at_the_router_after_we_closed_the_others_stays_closed(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, opened, forward_data(free_port()), title="Plex")
+    await hass.async_block_till_done()
+    await switch(hass, "turn_on", "switch.plex")
+    await refresh(hass, opened)
+    await switch(hass, "turn_off", "switch.plex")
+    await router.remove("TCP", external_port)
+    await refresh(hass, opened)
+    assert not router.mappings
+    assert state_of(hass) == "off"

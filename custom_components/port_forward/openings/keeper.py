@@ -237,9 +237,9 @@ class Keeper:
         earlier = self._ledger.last_seen
         if earlier is None:
             return False
-        return snapshot.restarted_since(earlier) or (
-            len(earlier.mappings) > 1 and not snapshot.mappings
-        )
+        # Of what was seen, we may have closed something since.
+        held = self.view.snapshot.mappings if self.view.snapshot else ()
+        return snapshot.restarted_since(earlier) or (len(held) > 1 and not snapshot.mappings)
 
     async def _try_to_settle(
         self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
