@@ -414,3 +414,27 @@ async def test_removed_at_the_router_after_we_closed_the_others_stays_closed(
     await refresh(hass, opened)
     assert not router.mappings
     assert state_of(hass) == "off"
+
+
+
+async def test_overdue_ones_are_closed_together(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry
+) -> None:
+    for number in range(5):
+        add_forward(hass, entry, forward_data(free_port()), title=f"Forward {number}")
+    await set_up(hass, entry)
+    for number in range(5):
+        await switch(hass, "turn_on", f"switch.forward_{number}")
+    await hass.config_entries.async_unload(entry.entry_id)
+    path = ledger_path(hass, entry)
+    ledger = ledger_of(hass, entry)
+    for opening in ledger["openings"]:
+        opening["deadline"] = "2026-01-01T00:00:00+00:00"
+    path.write_text(json.dumps(ledger))
+    # Before the first of them is asked to be closed, the disk knows that all are to be.
+    seen: list[list[str]] = []
+    router.wans[0]._on_change = lambda *_: seen.append(phases(hass, entry))
+    await set_up(hass, entry)
+    assert not router.mappings
+    assert seen == [["closing"] * 5] * 5
+    assert phases(hass, entry) == []

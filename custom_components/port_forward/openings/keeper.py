@@ -33,7 +33,6 @@ from .to_the_end import to_the_end
 from .verdict import Evidence, Verdict, differs, judge
 from .view import View
 
-
 class KeeperStoppedError(HomeAssistantError):
     """The router is being set up anew, with another keeper."""
 
@@ -214,8 +213,17 @@ class Keeper:
             if self._ledger.is_unsaved:
                 with suppress(HomeAssistantError):  # Logged by Home Assistant; tried again.
                     await self._ledger.strike()
+            # What is open and should not be comes first, and together.
+            for verdict, reason in _CLOSED_FIRST.items():
+                overdue = [
+                    opening
+                    for opening in self._ledger.openings.values()
+                    if self._judge(opening, forwards, lost=lost) is verdict
+                ]
+                await self._close_quietly(overdue, reason)
             for opening in list(self._ledger.openings.values()):
-                await self._try_to_settle(opening, forwards, lost=lost)
+                if opening.phase is not Phase.CLOSING:
+                    await self._try_to_settle(opening, forwards, lost=lost)
             return self.view.snapshot or snapshot
 
     async def _recover(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
@@ -261,20 +269,26 @@ class Keeper:
                 self._troubled.discard(forward.id)
                 LOGGER.info("%s is in order on the router again", forward.name)
 
-    async def _settle(
+    def _judge(
         self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
-    ) -> None:
-        """Do what the reconcile table says about one opening."""
-        wanted = forwards.get(opening.forward.id)
+    ) -> Verdict:
+        """Look one opening up in the reconcile table."""
         evidence = Evidence(
             deleted=opening.forward.id not in forwards,
-            wanted=wanted,
+            wanted=forwards.get(opening.forward.id),
             complete=all(map(self.view.holds, opening.mappings)),
             lists_all=self._router.capabilities.listing is Listing.FULL,
             lost=lost,
             now=dt_util.utcnow(),
         )
-        verdict = judge(opening, evidence)
+        return judge(opening, evidence)
+
+    async def _settle(
+        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
+    ) -> None:
+        """Do what the reconcile table says about one opening."""
+        wanted = forwards.get(opening.forward.id)
+        verdict = self._judge(opening, forwards, lost=lost)
         if verdict is Verdict.KEEP:
             await self._keep(opening)
         elif verdict is Verdict.RESTORE:
@@ -285,9 +299,10 @@ class Keeper:
             await self._do.remove(opening)
             await self._ledger.strike(opening.forward.id)
             self._teller.tell(Kind.OPEN_FAILED, opening.forward, reason=Reason.INTERRUPTED)
-        else:
-            reason = _REASONS.get(verdict) or opening.reason or Reason.TURNED_OFF
-            await self._do.close([opening], reason)
+        elif verdict is Verdict.REMOVED_ELSEWHERE:
+            await self._do.close([opening], Reason.REMOVED_ELSEWHERE)
+        else:  # Due since the others were closed.
+            await self._do.close([opening], _CLOSED_FIRST[verdict])
 
     async def _keep(self, opening: Opening) -> None:
         """Go on with an opening that stands: after a restart its alarms are not set yet."""
@@ -342,11 +357,10 @@ class Keeper:
             if self._stopped:
                 return
             self.view.changes += 1
-            for opening in list(self._ledger.openings.values()):
-                if opening.phase is Phase.CLOSING:
-                    await self._close_quietly([opening], opening.reason or Reason.TURNED_OFF)
+            openings = self._ledger.openings.values()
+            await self._close_quietly([o for o in openings if o.phase is Phase.CLOSING])
 
-    async def _close_quietly(self, openings: list[Opening], reason: Reason) -> None:
+    async def _close_quietly(self, openings: list[Opening], reason: Reason | None = None) -> None:
         """Close what nobody waits for; what fails has been told and is tried again."""
         try:
             await self._do.close(openings, reason)
@@ -378,11 +392,11 @@ class Keeper:
             return ()  # What this router can never hold is not open.
 
 
-# Why a verdict closes; Verdict.CLOSE goes on for the reason that there was.
-_REASONS = {
-    Verdict.CLOSE_OVERDUE: Reason.TIME_UP,
+# What closes without a look at the router, and why; CLOSE goes on for the reason that there was.
+_CLOSED_FIRST = {
+    Verdict.CLOSE: None,
     Verdict.CLOSE_DELETED: Reason.FORWARD_DELETED,
-    Verdict.REMOVED_ELSEWHERE: Reason.REMOVED_ELSEWHERE,
+    Verdict.CLOSE_OVERDUE: Reason.TIME_UP,
 }
 
 

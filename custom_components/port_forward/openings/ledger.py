@@ -99,7 +99,7 @@ class Ledger:
         self.openings: dict[str, Opening] = {}
         self.learned: dict[str, str] = {}
         self.last_seen: Snapshot | None = None
-        # True while the disk has not taken what was dropped.
+        # True while the disk has not taken what was marked or dropped.
         self.is_unsaved = False
         # True after `load` found a damaged file: there may be openings that
         # only the router knows of.
@@ -133,6 +133,16 @@ class Ledger:
     async def record(self, *openings: Opening) -> None:
         """Put `openings` in place of those of the same forwards."""
         await self._save({**self.openings, **{opening.forward.id: opening for opening in openings}})
+
+    async def mark(self, *openings: Opening) -> None:
+        """Put `openings` in place of those of the same forwards, whether or not the disk takes it.
+
+        For those that are to be closed: that is tried until it succeeds.
+        `is_unsaved` tells until the disk has it.
+        """
+        self.openings = {**self.openings, **{opening.forward.id: opening for opening in openings}}
+        self.is_unsaved = True
+        await self._save(self.openings)
 
     async def strike(self, *forward_ids: str) -> None:
         """Drop the openings of these forwards: the router confirmed that they are closed.

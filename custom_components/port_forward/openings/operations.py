@@ -86,9 +86,7 @@ class Operations:
             if held is None:
                 await self._forget_unless_left(asked, error.left)
             raise
-        opening = replace(
-            asked, phase=Phase.OPEN, mappings=granted, lease_until=_lease_until(granted)
-        )
+        opening = replace(asked, phase=Phase.OPEN, mappings=granted, lease_until=_lease_until(granted))
         self._ledger.learned = dict(self._router.learned)
         try:
             await self._ledger.record(opening)
@@ -102,17 +100,20 @@ class Operations:
         return opening
 
     async def close(
-        self, openings: Iterable[Opening], reason: Reason, by: Context | None = None
+        self, openings: Iterable[Opening], reason: Reason | None, by: Context | None = None
     ) -> None:
         """Close all that can be closed, and write the ledger but twice.
 
-        Raises the first RouterError; what could not be closed is tried again.
+        `reason` None is the one that each of them has. Raises the first
+        RouterError; what could not be closed is tried again, all of it at once.
         """
         closing = [opening.within(Phase.CLOSING, reason) for opening in openings]
+        if not closing:
+            return
         # A disk that is full must not keep a port open. Home Assistant has
         # logged it; without the note a restart would just find the port again.
         with suppress(HomeAssistantError):
-            await self._ledger.record(*closing)
+            await self._ledger.mark(*closing)
         closed: list[str] = []
         failure: RouterError | None = None
         for opening in closing:
@@ -135,12 +136,16 @@ class Operations:
                     deadline=opening.deadline,
                     context=by,
                 )
-        await self._ledger.strike(*closed)
-        self._view.update()  # The deadlines are gone with the openings.
         if failure:
             self._schedule_retry()
+        else:
+            self._failed_closes = 0
+        try:
+            await self._ledger.strike(*closed)
+        finally:
+            self._view.update()  # The deadlines are gone with the openings.
+        if failure:
             raise failure
-        self._failed_closes = 0
 
     async def remove(self, opening: Opening) -> None:
         """Remove its mappings from the router.
