@@ -401,7 +401,6 @@ async def test_a_disk_that_was_full_does_not_bring_back_what_was_closed(
     assert phases(hass, opened) == []
 
 
-
 async def test_removed_at_the_router_after_we_closed_the_others_stays_closed(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, external_port: int
 ) -> None:
@@ -415,6 +414,26 @@ async def test_removed_at_the_router_after_we_closed_the_others_stays_closed(
     assert not router.mappings
     assert state_of(hass) == "off"
 
+
+@pytest.mark.parametrize("known", [{"phase": "opening", "lease_until": None}, {}])
+@pytest.mark.parametrize(("remains", "renewed_after"), [(40, 20), (1, 0.6)])
+async def test_killed_before_a_shorter_lease_was_in_the_ledger(
+    hass: HomeAssistant,
+    router: VirtualRouter,
+    opened: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    known: dict[str, str | None],
+    remains: int,
+    renewed_after: float,
+) -> None:
+    await hass.config_entries.async_unload(opened.entry_id)
+    edit_ledger(hass, opened, **known)
+    monkeypatch.setattr(router.wans[0], "remaining", lambda _: remains)
+    await set_up(hass, opened)
+    assert router.requests["AddPortMapping"] == 1
+    async_fire_time_changed(hass, hass_time(seconds=renewed_after))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert router.requests["AddPortMapping"] == 2
 
 
 async def test_overdue_ones_are_closed_together(

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -27,11 +28,15 @@ from ..routers.model import Forward, Listing, PortMapping, Snapshot
 from ..routers.router import Router
 from .activity import Activity, Kind, Reason, Teller
 from .ledger import Ledger, Opening, Phase
-from .operations import Operations
+from .operations import Operations, lease_end
 from .recovery import openings_found, strays_found
 from .to_the_end import to_the_end
 from .verdict import Evidence, Verdict, differs, judge
 from .view import View
+
+# Routers tell what remains of a lease in whole seconds, and some in steps.
+_LEASES_ARE_COARSE: Final = timedelta(seconds=5)
+
 
 class KeeperStoppedError(HomeAssistantError):
     """The router is being set up anew, with another keeper."""
@@ -305,12 +310,21 @@ class Keeper:
             await self._do.close([opening], _CLOSED_FIRST[verdict])
 
     async def _keep(self, opening: Opening) -> None:
-        """Go on with an opening that stands: after a restart its alarms are not set yet."""
-        if opening.phase is Phase.OPENING:
+        """Go on with an opening that stands: after a restart its alarms are not set yet.
+
+        Home Assistant may have died between the router's answer and the
+        ledger: the router's lease may end before the ledger thinks.
+        """
+        if self._do.is_renewing(opening.forward.id):
+            return
+        noted, shown = opening.lease_until, lease_end(self.view.find(opening.mappings))
+        if shown and (noted is None or shown < noted - _LEASES_ARE_COARSE):
+            opening = replace(opening, phase=Phase.OPEN, lease_until=shown)
+            await self._ledger.record(opening)
+        elif opening.phase is Phase.OPENING:
             opening = opening.within(Phase.OPEN)
             await self._ledger.record(opening)
-        if not self._do.is_renewing(opening.forward.id):
-            self._do.set_alarms(opening)
+        self._do.set_alarms(opening)
 
     async def _move(self, opening: Opening, wanted: Forward) -> None:
         """Close an opening whose forward was edited, and open what it is now."""

@@ -86,7 +86,7 @@ class Operations:
             if held is None:
                 await self._forget_unless_left(asked, error.left)
             raise
-        opening = replace(asked, phase=Phase.OPEN, mappings=granted, lease_until=_lease_until(granted))
+        opening = replace(asked, phase=Phase.OPEN, mappings=granted, lease_until=lease_end(granted))
         self._ledger.learned = dict(self._router.learned)
         try:
             await self._ledger.record(opening)
@@ -185,10 +185,11 @@ class Operations:
         if failures:
             delay = float(_RENEWAL_RETRIES[min(failures, len(_RENEWAL_RETRIES)) - 1])
         else:
-            delay = (lease_until - now).total_seconds() / 2
+            # Nothing remains where nobody renewed it, and it is there all the same.
+            delay = (lease_until - now).total_seconds() / 2 if lease_until > now else 1.0
         self._timers.start(
             forward_id,
-            max(1.0, delay * random.uniform(0.9, 1.0)),  # noqa: S311  spreads load, guards nothing
+            delay * random.uniform(0.9, 1.0),  # noqa: S311  spreads load, guards nothing
             partial(self._renew, forward_id, failures),
         )
 
@@ -244,6 +245,7 @@ class Operations:
             )
 
 
-def _lease_until(granted: Collection[PortMapping]) -> datetime | None:
-    leases = [row.lease for row in granted if row.lease]
+def lease_end(rows: Collection[PortMapping]) -> datetime | None:
+    """Return when the router lets go of the first of these rows, None when it does not."""
+    leases = [row.lease for row in rows if row.lease]
     return dt_util.utcnow() + min(leases) if leases else None

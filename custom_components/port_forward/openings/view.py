@@ -1,6 +1,6 @@
 """What the router holds, as far as it is known now."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from ..routers.model import PortMapping, Snapshot
@@ -29,6 +29,10 @@ class View:
         """Tell whether the router has this mapping, and uses it."""
         row = self._rows.get(_place(mapping))
         return row is not None and row.enabled
+
+    def find(self, mappings: Iterable[PortMapping]) -> list[PortMapping]:
+        """Return the rows of these mappings, as far as they are there."""
+        return [row for mapping in mappings if (row := self._rows.get(_place(mapping)))]
 
     def update(
         self, *, removed: Collection[PortMapping] = (), added: Collection[PortMapping] = ()
