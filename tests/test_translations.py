@@ -131,7 +131,7 @@ def test_errors_of_routers_have_texts() -> None:
     assert RouterError.translation_key not in others, "a leaf without a key of its own"
     of_actions = {
         constant(keyword(call, "translation_key"))
-        for name, call in calls("services.py", "targets.py")
+        for name, call in calls("services.py", "targets.py", "intent.py", "llm.py")
         if name in ("HomeAssistantError", "ServiceValidationError")
     }
     assert keys("exceptions") == (
@@ -188,6 +188,14 @@ def test_errors_of_the_router_form() -> None:
 def test_aborts() -> None:
     assert keys("config.abort") == aborts("config_flow.py")
     assert keys(f"{FORWARD}.abort") == aborts("forward_flow.py") == set()
+
+
+def test_answers_of_voice_assistants() -> None:
+    source = (FOLDER / "speech.py").read_text(encoding="utf-8")
+    assert all(f'"{key}"' in source for key in keys("common"))
+    given = {"open_until": {"time"}, "open_until_day": {"time", "date"}}
+    for key in keys("common"):
+        assert placeholders(texts()[f"common.{key}"]) == {"forward"} | given.get(key, set())
 
 
 def test_issues() -> None:
