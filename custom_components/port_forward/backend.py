@@ -62,7 +62,7 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reaso
             router,
             ledger,
             lease=timedelta(0),
-            on_change=lambda: None,
+            on_change=lambda _: None,
             on_activity=partial(async_announce, hass, entry.entry_id),
         ).close_all(reason)
 

@@ -6,7 +6,7 @@ shown at once. `docs/architecture.md` has the table of what `reconcile` does.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -50,8 +50,8 @@ class Keeper:
     """Keeps the openings of one router true.
 
     `view` is the newest knowledge of what the router holds; `on_change` is
-    called when it changed between two polls, `on_activity` with all that
-    happens to a forward.
+    told the ids of the forwards that changed between two polls, `on_activity`
+    all that happens to a forward.
     """
 
     def __init__(  # noqa: PLR0913  all that there is of one router
@@ -61,7 +61,7 @@ class Keeper:
         ledger: Ledger,
         *,
         lease: timedelta,
-        on_change: Callable[[], None],
+        on_change: Callable[[Collection[str]], None],
         on_activity: Callable[[Activity], None],
     ) -> None:
         """Take the router and its loaded ledger; `lease` is asked for each opening."""
@@ -101,9 +101,10 @@ class Keeper:
         opening = self._ledger.openings.get(forward_id)
         if opening is None:
             return forward is not None and any(map(self.view.holds, self._planned(forward)))
-        if self._router.capabilities.listing is not Listing.FULL:
-            return opening.phase is not Phase.LOST
-        return any(map(self.view.holds, opening.mappings))
+        if any(map(self.view.holds, opening.mappings)):
+            return True
+        lists_all = self._router.capabilities.listing is Listing.FULL
+        return not lists_all and opening.phase is not Phase.LOST
 
     @to_the_end
     async def open(

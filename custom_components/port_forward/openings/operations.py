@@ -95,7 +95,7 @@ class Operations:
             if held is None:
                 await self.close([opening], Reason.NOT_SAVED)
             raise
-        self._view.update(added=granted)
+        self._view.update(opening.forward.id, added=granted)
         self.set_alarms(opening)
         return opening
 
@@ -143,7 +143,8 @@ class Operations:
         try:
             await self._ledger.strike(*closed)
         finally:
-            self._view.update()  # The deadlines are gone with the openings.
+            # The deadlines are gone with the openings.
+            self._view.update(*(opening.forward.id for opening in closing))
         if failure:
             raise failure
 
@@ -161,7 +162,7 @@ class Operations:
             except RouterError as error:
                 failure = failure or error
             else:
-                self._view.update(removed=(mapping,))
+                self._view.update(opening.forward.id, removed=(mapping,))
         if failure:
             raise failure
 
@@ -211,7 +212,7 @@ class Operations:
             await self._ledger.record(
                 replace(opening, phase=Phase.CLOSING, reason=Reason.REFUSED, mappings=tuple(left))
             )
-            self._view.update(added=left)
+            self._view.update(opening.forward.id, added=left)
             self._schedule_retry()
         else:
             await self._ledger.strike(opening.forward.id)
