@@ -4,7 +4,8 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from homeassistant.config_entries import ConfigEntryDisabler
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
@@ -382,6 +383,79 @@ async def test_what_is_ours_is_found_on_the_router_when_the_ledger_is_lost(
     assert opening["phase"] == "open"
     remaining = datetime.fromisoformat(opening["deadline"]) - dt_util.utcnow()
     assert timedelta(minutes=59) < remaining <= timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"\0" * 100,
+        b"\xff\xfe",
+        b"[]",
+        b'{"openings": {}, "learned": 5}',
+        b'{"openings": [{}]}',
+        b'{"openings": [], "last_seen": {"uptime": "long"}}',
+    ],
+)
+async def test_nothing_of_ours_stays_open_unnoticed_when_the_ledger_is_lost(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    entry: MockConfigEntry,
+    external_port: int,
+    damage: bytes,
+) -> None:
+    """Not even when the router is away at first, and Home Assistant restarts meanwhile."""
+    router.quirks.add(Quirk.Q01)  # nobody but us will close it
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    await hass.config_entries.async_unload(entry.entry_id)
+    ledger_path(hass, entry).write_bytes(damage)
+    router.fault(Fault.DROP_BEFORE, times=None)
+    for _ in range(2):
+        await hass.config_entries.async_reload(entry.entry_id)
+        assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert len(list(ledger_path(hass, entry).parent.glob("*.corrupt.*"))) == 1
+    router.clear_faults()
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert state_of(hass) == "on"
+    assert phases(hass, entry) == ["open"]
+    freezer.tick(3601)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass) == "off"
+    assert not router.mappings
+
+
+async def test_what_has_no_forward_any_more_is_closed_though_the_router_refuses_at_first(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    opened: MockConfigEntry,
+) -> None:
+    """And meanwhile the time of what has one does not begin anew."""
+    add_forward(hass, opened, forward_data(free_port()), title="Gone")
+    await hass.async_block_till_done()
+    await switch(hass, "turn_on", "switch.gone")
+    await hass.config_entries.async_unload(opened.entry_id)
+    ledger_path(hass, opened).write_text("{")
+    (subentry_id,) = (key for key, s in opened.subentries.items() if s.title == "Gone")
+    hass.config_entries.async_remove_subentry(opened, subentry_id)
+    router.fault(Fault.HTTP_500_EMPTY, action="DeletePortMapping", times=None)
+    await set_up(hass, opened)
+    (before,) = ledger_of(hass, opened)["openings"]
+    freezer.tick(60)
+    await refresh(hass, opened)
+    await hass.config_entries.async_reload(opened.entry_id)
+    (after,) = ledger_of(hass, opened)["openings"]
+    assert after["deadline"] == before["deadline"]
+    assert len(router.mappings) == 2
+    router.clear_faults()
+    await refresh(hass, opened)
+    assert len(router.mappings) == 1
+    assert "lost" not in ledger_of(hass, opened)
 
 
 async def test_a_disk_that_was_full_does_not_bring_back_what_was_closed(

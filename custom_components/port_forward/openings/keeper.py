@@ -235,7 +235,9 @@ class Keeper:
     async def _recover(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
         """Fill a ledger that was lost from what the router shows, and close what has no forward."""
         found = openings_found(self._router, snapshot, forwards, dt_util.utcnow())
-        await self._ledger.record(*found)
+        # Once each: if this has to be tried again, their time must not begin anew.
+        known = self._ledger.openings
+        await self._ledger.record(*(row for row in found if row.forward.id not in known))
         for row in strays_found(self._router, snapshot, self._ledger.openings):
             LOGGER.warning("Closing %s: its forward is not known any more", row.external_ports)
             try:
@@ -244,7 +246,7 @@ class Keeper:
                 LOGGER.warning("Could not close %s: %s", row.external_ports, error)
                 return
             self.view.update(removed=(row,))
-        self._ledger.is_lost = False
+        self._ledger.note_found()
 
     def _has_lost_its_mappings(self, snapshot: Snapshot) -> bool:
         """Tell whether mappings that are missing now were lost and not removed."""
