@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.port_forward.const import DOMAIN
+from custom_components.port_forward.const import CONF_CLOSE_ON_STOP, DOMAIN
 from lab.virtual_router import Fault, Quirk, VirtualMapping, VirtualRouter, free_port
 
 from .conftest import (
@@ -338,6 +339,36 @@ async def test_what_could_not_be_closed_is_reported(
         "router": "Virtual Router",
         "ports": f"{external_port} (Camera)",
     }
+    # Nobody tries any more, which that one says.
+    (subentry_id,) = opened.subentries
+    assert issue_registry.async_get_issue(DOMAIN, f"not_closed_{subentry_id}") is None
+
+    if how == "disabled":
+        await router.start()
+        await hass.config_entries.async_set_disabled_by(opened.entry_id, None)
+        await hass.async_block_till_done()
+        assert not router.mappings
+        assert phases(hass, opened) == []
+        issue = issue_registry.async_get_issue(DOMAIN, f"left_open_{opened.entry_id}")
+        assert issue is None
+
+
+@pytest.mark.parametrize("why", ["disabled", "stopped"])
+async def test_a_full_disk_keeps_nothing_open(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, why: str
+) -> None:
+    hass.config_entries.async_update_entry(opened, options={CONF_CLOSE_ON_STOP: True})
+    await hass.async_block_till_done()
+    path = ledger_path(hass, opened)
+    path.unlink()
+    path.mkdir()
+    if why == "disabled":
+        await hass.config_entries.async_set_disabled_by(opened.entry_id, ConfigEntryDisabler.USER)
+        assert opened.state is ConfigEntryState.NOT_LOADED
+    else:
+        hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+        await hass.async_block_till_done()
+    assert not router.mappings
 
 
 async def test_a_damaged_ledger_is_kept_aside_and_reported(
