@@ -151,6 +151,7 @@ async def test_router_disabled_while_it_does_not_answer(
     log: LogBook,
 ) -> None:
     log.provoke(r"Could not close on Virtual Router: ", because="it does not answer")
+    log.provoke(r"Could not close .*, trying again: ", because="it does not answer")
     await ui.turn_on(door)
     router.fault(Fault.DROP_BEFORE, times=None)
     await ui.disable(door.entry)

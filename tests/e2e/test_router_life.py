@@ -24,7 +24,7 @@ async def test_restarted_while_open(
     await ui.refresh(door)
     assert await ui.is_on(door)
     assert await fetch(port) == PAGE
-    assert len(await log.records(f"The router has lost {door.name}")) == 1
+    assert len(await log.records(rf"{door.name}: restored \(router_restarted\)")) == 1
 
 
 async def test_moved_and_typed_in_again(
@@ -142,4 +142,4 @@ async def test_removed_at_the_router(
     await ui.reload(door.entry)
     await ha.wait_for_state(door.switch, "off")
     assert await is_closed(port)
-    assert len(await log.records(f"{door.name} was removed at the router")) == 1
+    assert len(await log.records(rf"{door.name}: closed \(removed_elsewhere\)")) == 1
