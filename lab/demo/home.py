@@ -77,7 +77,7 @@ async def move(ha: RealHomeAssistant, url: str, ports: Ports) -> None:
                 await _submit(ha, SUBENTRY_FLOW, form["flow_id"], forward)
         form = await ha.post(FLOW, {"handler": DOMAIN, "entry_id": entry_id})
         await _submit(ha, FLOW, form["flow_id"], {"url": url})
-        # It could not be set up at the old address, and would wait before it tries again.
+        # Home Assistant does it by itself, but we wait for it before we say that all is ready.
         await ha.post(f"{ENTRIES}/{entry_id}/reload", {})
     boards = await ha.command("lovelace/dashboards/list")
     if any(board["url_path"] == URL_PATH for board in boards):

@@ -1,10 +1,13 @@
 """The two ends of a forwarded port: a server in the home, and clients on the internet."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import override
+
+from lab.virtual_router import free_port
 
 PAGE = b"the page of the camera"
 
@@ -70,6 +73,20 @@ async def throw(port: int, text: bytes, source: str) -> None:
     """Send `text` to an external port by UDP, expecting nothing back."""
     async with _sender(port, source) as (transport, _):
         transport.sendto(text)
+
+
+def free_range(length: int) -> int:
+    """Return the first of so many external ports that nothing listens on."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + length):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    with socket.socket(socket.AF_INET, kind) as sock:
+                        sock.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
 
 
 async def is_closed(port: int) -> bool:
