@@ -25,7 +25,7 @@ PAGE = """<!DOCTYPE html>
 <style>
   body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: #10151c;
          color: #e8edf2; font: 16px/1.5 system-ui, sans-serif; }
-  figure { position: relative; margin: 1rem; width: min(92vw, 46rem); }
+  figure { position: relative; margin: 1rem; width: min(100vw - 2rem, 46rem); }
   svg { display: block; width: 100%; border-radius: 14px; box-shadow: 0 18px 50px #0009; }
   .overlay { position: absolute; padding: .15rem .6rem; border-radius: 6px; background: #0009;
              font-variant-numeric: tabular-nums; }

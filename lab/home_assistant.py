@@ -80,7 +80,7 @@ class RealHomeAssistant:
         """Stop."""
         await self.stop()
 
-    async def start(self, *, ready_within: float = 60) -> None:
+    async def start(self, *, ready_within: float = 120) -> None:
         """Start `hass` and wait until it says that it is running.
 
         Raises RuntimeError with the end of the log when it ends instead, or

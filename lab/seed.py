@@ -55,6 +55,7 @@ TOKEN_LIFETIME = timedelta(days=3650)
 # Not default_config: it looks for devices by Bluetooth, DHCP, mDNS and USB, and talks to the cloud.
 # Cameras and speech load whatever the configuration says; they miss programs nothing here needs.
 CONFIGURATION = """\
+automation: !include automations.yaml
 config:
 frontend:
 ssdp:
@@ -96,6 +97,7 @@ async def _seed(config_dir: Path, port: int, name: str, password: str, adapter: 
     await _listen_on(hass, port)
     if not token.is_file():
         (config_dir / "configuration.yaml").write_text(CONFIGURATION)
+        (config_dir / "automations.yaml").write_text("[]\n")
         await _finish_onboarding(hass)
         await _discover_only_on(hass, [adapter] if adapter else _loopback())
         await _disable_the_marketplace(hass)

@@ -10,9 +10,14 @@ from typing import Any
 import pytest
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.translation import async_get_translations
+from homeassistant.util import dt as dt_util
+from homeassistant.util.yaml import load_yaml_dict
 
 from custom_components.port_forward import hosts
-from custom_components.port_forward.const import DOMAIN, PROTOCOL_BOTH, THIS_HOME_ASSISTANT
+from custom_components.port_forward.announce import details_of
+from custom_components.port_forward.condition import CONDITIONS
+from custom_components.port_forward.const import DOMAIN, PROTOCOL_BOTH
+from custom_components.port_forward.openings import Activity, Kind, Reason
 from custom_components.port_forward.routers.errors import (
     NotPermittedError,
     ProtocolError,
@@ -24,6 +29,8 @@ from custom_components.port_forward.routers.errors import (
 )
 from custom_components.port_forward.routers.model import Protocol
 from custom_components.port_forward.routers.upnp.soap import UpnpFault
+from custom_components.port_forward.services import async_setup_services
+from custom_components.port_forward.trigger import CLOSE_REASONS, TRIGGERS
 
 from .translations import FOLDER, placeholders, texts
 
@@ -87,6 +94,30 @@ def host_errors() -> dict[str, set[str]]:
     return {constant(call.args[0]): keywords(call) for name, call in calls() if name == "HostError"}
 
 
+def literal_errors() -> dict[str, set[str]]:
+    """Return the placeholders of each error that names its text where it is raised."""
+    found: dict[str, set[str]] = {}
+    for _, call in calls():
+        key = keyword(call, "translation_key")
+        if keyword(call, "translation_domain") and isinstance(key, ast.Constant):
+            given = keyword(call, "translation_placeholders") or ast.Dict()
+            assert isinstance(given, ast.Dict), ast.unparse(call)
+            names = {constant(name) for name in given.keys}
+            assert found.setdefault(constant(key), names) == names, ast.unparse(call)
+    return found
+
+
+def described(many: str) -> dict[str, Any]:
+    """Return the actions, triggers or conditions of their file."""
+    stored = load_yaml_dict(str(FOLDER / f"{many}.yaml"))
+    return {key: value for key, value in stored.items() if not key.startswith(".")}
+
+
+def icons() -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads((FOLDER / "icons.json").read_text(encoding="utf-8"))
+    return stored
+
+
 def aborts(file: str) -> set[str]:
     """Return the reasons for which a flow ends without a result."""
     found = {
@@ -129,14 +160,15 @@ def test_errors_of_routers_have_texts() -> None:
     refusals = {f"not_permitted_{reason}" for reason in Refusal}
     others = {leaf.translation_key for leaf in leaves() if not issubclass(leaf, NotPermittedError)}
     assert RouterError.translation_key not in others, "a leaf without a key of its own"
-    of_actions = {
-        constant(keyword(call, "translation_key"))
-        for name, call in calls("services.py", "targets.py")
-        if name in ("HomeAssistantError", "ServiceValidationError")
-    }
     assert keys("exceptions") == (
-        refusals | others | host_errors().keys() | of_actions | {"ledger_unreadable"}
+        refusals | others | host_errors().keys() | literal_errors().keys()
     )
+
+
+def test_other_errors_give_what_their_texts_name() -> None:
+    assert literal_errors()
+    for key, given in literal_errors().items():
+        assert placeholders(texts()[f"exceptions.{key}.message"]) == given, key
 
 
 def test_errors_of_routers_give_what_their_texts_name() -> None:
@@ -190,6 +222,14 @@ def test_aborts() -> None:
     assert keys(f"{FORWARD}.abort") == aborts("forward_flow.py") == set()
 
 
+def test_answers_of_voice_assistants() -> None:
+    source = (FOLDER / "speech.py").read_text(encoding="utf-8")
+    assert all(f'"{key}"' in source for key in keys("common"))
+    given = {"open_until": {"time"}, "open_until_day": {"time", "date"}}
+    for key in keys("common"):
+        assert placeholders(texts()[f"common.{key}"]) == {"forward"} | given.get(key, set())
+
+
 def test_issues() -> None:
     created = [call for name, call in calls() if name == "async_create_issue"]
     assert keys("issues") == {constant(keyword(call, "translation_key")) for call in created}
@@ -214,7 +254,7 @@ def test_selectors() -> None:
         for key in re.findall(r"translation_key: (\w+)", path.read_text(encoding="utf-8"))
     }
     assert keys("selector") == used | in_the_editor
-    assert keys("selector.internal_host.options") == {THIS_HOME_ASSISTANT}
+    assert keys("selector.close_reason.options") == set(CLOSE_REASONS)
     assert keys("selector.protocol.options") == {*Protocol, PROTOCOL_BOTH}
     assert keys("selector.router.options") == {"typed_in"}
 
@@ -227,17 +267,63 @@ def test_entities() -> None:
     assert {platform: keys(f"entity.{platform}") for platform in keys("entity")} == named
     for platform, found in named.items():
         for key in found:
-            assert f"entity.{platform}.{key}.name" in texts()
+            shown = {"name", "state_attributes"} if platform == "event" else {"name"}
+            assert keys(f"entity.{platform}.{key}") == shown
+
+
+def test_activity() -> None:
+    activity = Activity(kind=Kind.OPENED, forward_id="id", name="Camera", at=dt_util.utcnow())
+    shown = "entity.event.activity.state_attributes"
+    # The event of the router has the first two besides.
+    assert keys(shown) == {"forward", "forward_id", *details_of(activity), "event_type"}
+    assert keys(f"{shown}.event_type.state") == set(Kind)
+    assert keys(f"{shown}.reason.state") == set(Reason)
+    # Home Assistant has a name for the type itself.
+    assert all(f"{shown}.{key}.name" in texts() for key in keys(shown) - {"event_type"})
+
+
+@pytest.mark.parametrize("many", ["services", "triggers", "conditions"])
+def test_what_the_editor_offers(many: str) -> None:
+    assert keys(many) == described(many).keys()
+    for key, description in described(many).items():
+        fields = description.get("fields", {}).keys()
+        assert keys(f"{many}.{key}") == {"name", "description"} | ({"fields"} if fields else set())
+        assert keys(f"{many}.{key}.fields") == fields
+        for field in fields:
+            assert keys(f"{many}.{key}.fields.{field}") == {"name", "description"}
+
+
+async def test_what_the_editor_offers_is_there(hass: HomeAssistant) -> None:
+    async_setup_services(hass)
+    assert described("services").keys() == hass.services.async_services_for_domain(DOMAIN).keys()
+    assert described("triggers").keys() == TRIGGERS.keys()
+    assert described("conditions").keys() == CONDITIONS.keys()
 
 
 def test_icons() -> None:
-    icons = json.loads((FOLDER / "icons.json").read_text(encoding="utf-8"))
-    assert icons.keys() == {"entity", "services", "triggers", "conditions"}
-    assert {platform: set(found) for platform, found in icons["entity"].items()} == entity_keys()
-    for found in icons["entity"].values():
-        for icon in found.values():
-            for name in (icon["default"], *icon.get("state", {}).values()):
-                assert re.fullmatch(r"mdi:[a-z0-9-]+", name)
+    assert icons().keys() == {"entity", "services", "triggers", "conditions"}
+    assert {platform: set(found) for platform, found in icons()["entity"].items()} == entity_keys()
+    for many, one in (
+        ("services", "service"),
+        ("triggers", "trigger"),
+        ("conditions", "condition"),
+    ):
+        assert icons()[many].keys() == described(many).keys()
+        assert all(icon.keys() == {one} for icon in icons()[many].values())
+    event = icons()["entity"]["event"]["activity"]["state_attributes"]
+    assert event.keys() == {"event_type"}
+    assert event["event_type"]["state"].keys() == set(Kind)
+    for name in values(icons()):
+        assert re.fullmatch(r"mdi:[a-z0-9-]+", name)
+
+
+def values(node: object) -> Iterator[str]:
+    """Iterate over all that is no branch of a tree."""
+    if isinstance(node, dict):
+        for branch in node.values():
+            yield from values(branch)
+    else:
+        yield str(node)
 
 
 def test_forms_describe_each_field() -> None:

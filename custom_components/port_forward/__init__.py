@@ -4,8 +4,10 @@ from functools import partial
 
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.typing import ConfigType
 
 from .backend import async_close_all, async_load_ledger, make_router, report_left_open
@@ -34,6 +36,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
     )
     await coordinator.async_config_entry_first_refresh()
     entry.runtime_data = coordinator
+    # Left when the entry was disabled; now they are watched again.
+    ir.async_delete_issue(hass, DOMAIN, f"left_open_{entry.entry_id}")
     # Before the platforms: the devices of the forwards name it as their hub.
     dr.async_get(hass).async_get_or_create(
         config_entry_id=entry.entry_id, **router_device_info(coordinator)
@@ -61,6 +65,8 @@ async def async_unload_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         except RouterError:
             # The ledger keeps them for the day on which the entry is enabled.
             report_left_open(hass, entry, keeper.openings.values())
+        except HomeAssistantError as error:
+            LOGGER.error("Closed all on %s, but could not note it: %s", entry.title, error)
     await keeper.stop()
     return True
 
@@ -74,13 +80,14 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         # The entry is gone after this: only the user can still close them.
         report_left_open(hass, entry, ledger.openings.values())
     await Ledger(hass, entry.entry_id).remove()
+    ir.async_delete_issue(hass, DOMAIN, f"router_does_not_close_{entry.entry_id}")
 
 
 async def _async_close_at_stop(coordinator: PortForwardCoordinator, _event: Event) -> None:
     """Close everything while there is still time; the lease ends what cannot be closed."""
     try:
         await coordinator.keeper.close_all(Reason.HOME_ASSISTANT_STOPPED)
-    except RouterError as error:
+    except (RouterError, HomeAssistantError) as error:
         LOGGER.warning("Could not close all forwards before stopping: %s", error)
 
 

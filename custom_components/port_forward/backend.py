@@ -62,13 +62,17 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reaso
             router,
             ledger,
             lease=timedelta(0),
-            on_change=lambda: None,
+            on_change=lambda _: None,
             on_activity=partial(async_announce, hass, entry.entry_id),
         ).close_all(reason)
 
 
 def report_left_open(hass: HomeAssistant, entry: ConfigEntry, openings: Iterable[Opening]) -> None:
     """Tell which ports may still be open on a router that nobody watches any more."""
+    openings = list(openings)
+    for opening in openings:
+        # Which says that it is still tried.
+        ir.async_delete_issue(hass, DOMAIN, f"not_closed_{opening.forward.id}")
     ports = sorted(
         f"{opening.forward.external_ports} ({opening.forward.name})" for opening in openings
     )

@@ -1,7 +1,7 @@
 """The coordinator: takes snapshots of one router and tells the entities."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Final, override
@@ -156,11 +156,17 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         return self.keeper.is_open(forward_id, self.forwards.get(forward_id))
 
     @callback
-    def _async_changed(self) -> None:
-        """Show what a command has changed; polling goes on as planned."""
+    def _async_changed(self, forward_ids: Collection[str]) -> None:
+        """Show what a command has changed of these forwards; polling goes on as planned.
+
+        The entities of all others would write the state that they have: with
+        many forwards, most of the time that a command takes.
+        """
         if self.keeper.view.snapshot is not None:
             self.data = self.keeper.view.snapshot
-            self.async_update_listeners()
+            for update, forward_id in list(self._listeners.values()):
+                if forward_id is None or forward_id in forward_ids:
+                    update()
             self._async_report_leases()
 
     @callback

@@ -36,7 +36,7 @@ class ForwardEntity(CoordinatorEntity[PortForwardCoordinator]):
         self, coordinator: PortForwardCoordinator, subentry: ConfigSubentry, key: str
     ) -> None:
         """Name the entity by its key."""
-        super().__init__(coordinator)
+        super().__init__(coordinator, context=subentry.subentry_id)
         self._forward_id = subentry.subentry_id
         self._attr_unique_id = f"{subentry.subentry_id}_{key}"
         entry_id = coordinator.config_entry.entry_id

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, override
 
 import voluptuous as vol
 from homeassistant.config_entries import ConfigSubentryFlow, SubentryFlowResult
@@ -37,10 +37,24 @@ from .routers.errors import NotPermittedError
 from .routers.model import Protocol
 
 
-def _hours_and_minutes(duration: timedelta) -> dict[str, int]:
-    minutes, seconds = divmod(int(duration.total_seconds()), 60)
+class _AnyDuration(DurationSelector):
+    """Takes also what is too long for Python, so that the error is told at the field.
+
+    Home Assistant's own raises OverflowError, and the form just fails.
+    """
+
+    @override
+    def __call__(self, data: Any) -> dict[str, float]:
+        try:
+            return super().__call__(data)
+        except OverflowError:
+            return dict(data)
+
+
+def _fields_of(duration: timedelta) -> dict[str, int]:
+    minutes, seconds = divmod(duration.seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    return {"hours": hours, "minutes": minutes, "seconds": seconds}
+    return {"days": duration.days, "hours": hours, "minutes": minutes, "seconds": seconds}
 
 
 _SCHEMA = vol.Schema(
@@ -63,9 +77,9 @@ _SCHEMA = vol.Schema(
         vol.Required(CONF_INTERNAL_PORTS): TextSelector(),
         vol.Optional(CONF_EXTERNAL_PORTS): TextSelector(),
         vol.Optional(CONF_ALLOWED_SOURCE): TextSelector(),
-        vol.Required(
-            CONF_CLOSE_AFTER, default=_hours_and_minutes(DEFAULT_CLOSE_AFTER)
-        ): DurationSelector(DurationSelectorConfig(enable_day=True)),
+        vol.Required(CONF_CLOSE_AFTER, default=_fields_of(DEFAULT_CLOSE_AFTER)): _AnyDuration(
+            DurationSelectorConfig(enable_day=True)
+        ),
         vol.Required(CONF_UNTIL_CLOSED, default=False): BooleanSelector(),
     }
 )

@@ -6,8 +6,10 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+import voluptuous as vol
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import CONF_NAME, CONF_PROTOCOL
+from homeassistant.helpers import config_validation as cv
 
 from .const import (
     CONF_ALLOWED_SOURCE,
@@ -149,9 +151,13 @@ def _source(text: str) -> IPv4Network | None:
 def _close_after(data: Mapping[str, Any]) -> timedelta | None:
     if data.get(CONF_UNTIL_CLOSED):
         return None
+    # A forward of an earlier version has neither field.
     if CONF_CLOSE_AFTER not in data:
         return DEFAULT_CLOSE_AFTER
-    close_after = timedelta(**data[CONF_CLOSE_AFTER])
+    try:
+        close_after: timedelta = cv.time_period_dict(data[CONF_CLOSE_AFTER])
+    except vol.Invalid, OverflowError:
+        close_after = timedelta(0)
     if not timedelta(0) < close_after <= LONGEST_OPENING:
         raise FieldError(
             CONF_CLOSE_AFTER, "close_after_out_of_range", days=str(LONGEST_OPENING.days)

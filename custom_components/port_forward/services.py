@@ -28,9 +28,18 @@ from .targets import async_targets
 ATTR_DURATION: Final = "duration"
 ATTR_UNTIL: Final = "until"
 
-# The values are checked by `_deadline`, whose errors say what to do and are translated.
+
+def _duration(value: object) -> timedelta:
+    try:
+        period: timedelta = cv.time_period(value)
+    except OverflowError:
+        return timedelta.max  # too long all the same
+    return period
+
+
+# How long is checked by `deadline_of`, whose errors say what to do and are translated.
 _OPEN_SCHEMA = cv.make_entity_service_schema(
-    {vol.Optional(ATTR_DURATION): cv.time_period, vol.Optional(ATTR_UNTIL): cv.datetime}
+    {vol.Optional(ATTR_DURATION): _duration, vol.Optional(ATTR_UNTIL): cv.datetime}
 )
 _CLOSE_SCHEMA = cv.make_entity_service_schema({})
 _LIST_SCHEMA = vol.Schema({vol.Required(ATTR_CONFIG_ENTRY_ID): cv.string})
@@ -93,8 +102,8 @@ async def _async_list_mappings(call: ServiceCall) -> ServiceResponse:
     if not coordinator.last_update_success:
         raise HomeAssistantError(
             translation_domain=DOMAIN,
-            translation_key="router_away",
-            translation_placeholders={"forward": entry.title, "router": entry.title},
+            translation_key="not_listed",
+            translation_placeholders={"router": entry.title},
         )
     names = {
         (mapping.key, mapping.target): opening.forward.name
@@ -126,7 +135,7 @@ def deadline_of(duration: timedelta | None, until: datetime | None) -> datetime 
         )
     now = dt_util.utcnow()
     # Compared before it is added: no clock reaches as far as the longest duration.
-    ahead = dt_util.as_utc(until) - now if until else duration or timedelta()
+    ahead = _from(now, until) if until else duration or timedelta()
     if ahead <= timedelta():
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="in_the_past")
     if ahead > LONGEST_OPENING:
@@ -136,6 +145,13 @@ def deadline_of(duration: timedelta | None, until: datetime | None) -> datetime 
             translation_placeholders={"days": str(LONGEST_OPENING.days)},
         )
     return now + ahead
+
+
+def _from(now: datetime, until: datetime) -> timedelta:
+    try:
+        return dt_util.as_utc(until) - now
+    except OverflowError:  # UTC has no such time: at the first or the last day of the calendar
+        return timedelta.min if until.year == 1 else timedelta.max
 
 
 def _describe_opening(coordinator: PortForwardCoordinator, opening: Opening) -> JsonObjectType:

@@ -9,6 +9,9 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import SUBENTRY_TYPE_FORWARD
 from .coordinator import PortForwardConfigEntry
 from .entity import ForwardEntity, translated_errors
+from .exposure import async_guard_exposure
+from .forwards import ForwardSettings
+from .risk import risks_of
 
 # Routers fail under parallel requests; one command at a time.
 PARALLEL_UPDATES = 1
@@ -32,6 +35,14 @@ class ForwardSwitch(ForwardEntity, SwitchEntity):
 
     _attr_name = None
     _attr_translation_key = "forward"
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Keep a risky forward from voice assistants."""
+        await super().async_added_to_hass()
+        subentry = self.coordinator.config_entry.subentries[self._forward_id]
+        risks = risks_of(ForwardSettings.from_input(subentry.data), self.hass.config.api)
+        async_guard_exposure(self.hass, self.entity_id, risks)
 
     @property
     @override

@@ -1,11 +1,12 @@
-"""Which forwards an action was called for."""
+"""Which forwards a command is for, and whether they can follow it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.components.switch.const import DOMAIN as SWITCH_DOMAIN
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import HomeAssistant, ServiceCall
+from homeassistant.core import Context, HomeAssistant, ServiceCall, State, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.target import TargetSelection, async_extract_referenced_entity_ids
@@ -46,33 +47,46 @@ async def async_targets(hass: HomeAssistant, call: ServiceCall) -> list[Target]:
         )
     if not found:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_target")
-    await _async_check_rights(hass, call, found)
-    return [_target(hass, entity) for entity in found]
+    return await async_ready(hass, call.context, found)
 
 
-def _is_forward(entity: er.RegistryEntry) -> bool:
-    return (
-        entity.platform == DOMAIN
-        and entity.domain == SWITCH_DOMAIN
-        and entity.config_subentry_id is not None
-    )
+async def async_ready(
+    hass: HomeAssistant, context: Context, entities: Sequence[er.RegistryEntry]
+) -> list[Target]:
+    """Return the forwards of these switches, when all may be changed and are ready.
 
-
-async def _async_check_rights(
-    hass: HomeAssistant, call: ServiceCall, entities: list[er.RegistryEntry]
-) -> None:
-    """Do what Home Assistant does for its own entity actions."""
-    if call.context.user_id is None:
-        return
-    user = await hass.auth.async_get_user(call.context.user_id)
+    Raises Unauthorized, and HomeAssistantError for a router that is away.
+    """
     for entity in entities:
-        if user is None or not user.permissions.check_entity(entity.entity_id, POLICY_CONTROL):
+        if not await async_may(hass, context, entity.entity_id, POLICY_CONTROL):
             raise Unauthorized(
-                context=call.context, entity_id=entity.entity_id, permission=POLICY_CONTROL
+                context=context, entity_id=entity.entity_id, permission=POLICY_CONTROL
             )
+    return [async_target(hass, entity) for entity in entities]
 
 
-def _target(hass: HomeAssistant, entity: er.RegistryEntry) -> Target:
+async def async_may(hass: HomeAssistant, context: Context, entity_id: str, policy: str) -> bool:
+    """Tell what Home Assistant would for its own entity actions: no user is the house itself."""
+    if context.user_id is None:
+        return True
+    user = await hass.auth.async_get_user(context.user_id)
+    return user is not None and user.permissions.check_entity(entity_id, policy)
+
+
+@callback
+def async_switches(hass: HomeAssistant) -> list[State]:
+    """Return the states of the switches of all forwards."""
+    registry = er.async_get(hass)
+    return [
+        state
+        for state in hass.states.async_all(SWITCH_DOMAIN)
+        if (entity := registry.async_get(state.entity_id)) and _is_forward(entity)
+    ]
+
+
+@callback
+def async_target(hass: HomeAssistant, entity: er.RegistryEntry) -> Target:
+    """Return the forward of this switch; raises HomeAssistantError when its router is away."""
     entry: PortForwardConfigEntry | None = hass.config_entries.async_get_entry(
         entity.config_entry_id or ""
     )
@@ -81,11 +95,12 @@ def _target(hass: HomeAssistant, entity: er.RegistryEntry) -> Target:
         or entry.state is not ConfigEntryState.LOADED
         or not entry.runtime_data.last_update_success
     ):
+        state = hass.states.get(entity.entity_id)
         raise HomeAssistantError(
             translation_domain=DOMAIN,
             translation_key="router_away",
             translation_placeholders={
-                "forward": entity.name or entity.original_name or entity.entity_id,
+                "forward": state.name if state else entity.entity_id,
                 "router": entry.title if entry else "?",
             },
         )
@@ -93,4 +108,12 @@ def _target(hass: HomeAssistant, entity: er.RegistryEntry) -> Target:
         entity_id=entity.entity_id,
         forward_id=entity.config_subentry_id or "",
         coordinator=entry.runtime_data,
+    )
+
+
+def _is_forward(entity: er.RegistryEntry) -> bool:
+    return (
+        entity.platform == DOMAIN
+        and entity.domain == SWITCH_DOMAIN
+        and entity.config_subentry_id is not None
     )

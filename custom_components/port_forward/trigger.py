@@ -174,12 +174,14 @@ class AboutToCloseTrigger(ForwardTrigger):
 
         @callback
         def look(*_: object) -> None:
-            for opening in self._came_near():
-                if entity_id := self._switch(opening.forward.id):
-                    self._run(run_action, entity_id, opening)
+            near = self._came_near()
             self._stop_timer()
             if (delay := self._next_look()) is not None:
                 self._cancel_timer = async_call_later(self._hass, delay, job)
+            # Last, for an action may be to switch off its own automation.
+            for opening in near:
+                if entity_id := self._switch(opening.forward.id):
+                    self._run(run_action, entity_id, opening)
 
         @callback
         def on_entry_change(_change: ConfigEntryChange, entry: ConfigEntry) -> None:

@@ -10,6 +10,8 @@ URL_PATH = "port-forward"
 CAMERA_SWITCH = "switch.front_door_camera"
 INTERCOM_SWITCH = "switch.intercom"
 
+FULL_WIDTH = {"columns": "full"}
+
 TO_TRY = """\
 1. Switch on **Front door camera**. It answers at [{camera}]({camera}) and here on the dashboard, \
 until you switch it off.
@@ -52,7 +54,7 @@ def dashboard(ports: Ports) -> dict[str, Any]:
                             {
                                 "type": "iframe",
                                 "url": camera,
-                                "grid_options": {"columns": "full", "rows": 6},
+                                "grid_options": {**FULL_WIDTH, "rows": 6},
                                 "visibility": [_while_camera_is("on")],
                             },
                             {
@@ -100,8 +102,13 @@ def _switch(entity_id: str) -> dict[str, Any]:
     }
 
 
-def _sensor(key: str, name: str) -> dict[str, str]:
-    return {"type": "tile", "entity": f"sensor.demo_router_{key}", "name": name}
+def _sensor(key: str, name: str) -> dict[str, Any]:
+    return {
+        "type": "tile",
+        "entity": f"sensor.demo_router_{key}",
+        "name": name,
+        "grid_options": FULL_WIDTH,
+    }
 
 
 def _while_camera_is(state: str) -> dict[str, str]:

@@ -67,8 +67,7 @@ async def move(ha: RealHomeAssistant, url: str, ports: Ports) -> None:
     by_name = {forward["name"]: forward for forward in forwards(ports)}
     for entry in await ha.get(f"{ENTRIES}?domain={DOMAIN}"):
         entry_id = entry["entry_id"]
-        form = await ha.post(FLOW, {"handler": DOMAIN, "entry_id": entry_id})
-        await _submit(ha, FLOW, form["flow_id"], {"url": url})
+        # The forwards first: with the router, Home Assistant opens again what was open.
         for subentry in await ha.command("config_entries/subentries/list", entry_id=entry_id):
             if forward := by_name.get(subentry["title"]):
                 form = await ha.post(
@@ -76,7 +75,9 @@ async def move(ha: RealHomeAssistant, url: str, ports: Ports) -> None:
                     {"handler": [entry_id, "forward"], "subentry_id": subentry["subentry_id"]},
                 )
                 await _submit(ha, SUBENTRY_FLOW, form["flow_id"], forward)
-        # It could not be set up at the old address, and would wait before it tries again.
+        form = await ha.post(FLOW, {"handler": DOMAIN, "entry_id": entry_id})
+        await _submit(ha, FLOW, form["flow_id"], {"url": url})
+        # Home Assistant does it by itself, but we wait for it before we say that all is ready.
         await ha.post(f"{ENTRIES}/{entry_id}/reload", {})
     boards = await ha.command("lovelace/dashboards/list")
     if any(board["url_path"] == URL_PATH for board in boards):

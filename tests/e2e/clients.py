@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import override
 
+from lab.virtual_router import free_port
+
 PAGE = b"the page of the camera"
 
 # The two sides are the same machine, so an answer takes well under a millisecond.
@@ -109,6 +111,20 @@ async def throw(port: int, text: bytes, source: str) -> None:
     """Send `text` to an external port by UDP, expecting nothing back."""
     async with _sender(port, source, LOOPBACK) as (transport, _):
         transport.sendto(text)
+
+
+def free_range(length: int) -> int:
+    """Return the first of so many external ports that nothing listens on."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + length):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    with socket.socket(socket.AF_INET, kind) as sock:
+                        sock.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
 
 
 async def is_closed(port: int, on: Internet = LOOPBACK) -> bool:

@@ -51,7 +51,7 @@ async def test_announced(ui: Ui, router: VirtualRouter, inside: Camera, port: in
         added.entry,
         added.first_forward,
         name=f"Camera {port}",
-        internal_host="home_assistant",
+        internal_host="This Home Assistant",
         protocol="tcp",
         internal_ports=str(inside.port),
         external_ports=str(port),

@@ -1,10 +1,10 @@
 """What is deleted, disabled or edited does not stay open."""
 
 from lab.home_assistant import RealHomeAssistant
-from lab.virtual_router import VirtualRouter, free_port
+from lab.virtual_router import Fault, VirtualRouter, free_port
 from tests.e2e.clients import PAGE, Camera, fetch, is_closed
 from tests.e2e.log import LogBook
-from tests.e2e.ui import FORWARD_FLOW, ForwardOnScreen, Ui
+from tests.e2e.ui import FORWARD_FLOW, ForwardOnScreen, Ui, until_reloaded
 from tests.e2e.waiting import until
 
 
@@ -34,6 +34,31 @@ async def test_forward_edited_while_open(
     await ha.wait_for_state(door.switch, "on")
     assert await fetch(moved_to) == PAGE
     assert await is_closed(port)
+
+
+async def test_forward_renamed_while_open(
+    ui: Ui,
+    ha: RealHomeAssistant,
+    door: ForwardOnScreen,
+    inside: Camera,
+    port: int,
+    changes: list[str],
+) -> None:
+    await ui.turn_on(door)
+    async with await ha.subscribe("config_entries/subscribe") as updates:
+        await ui.submit(
+            FORWARD_FLOW,
+            await ui.start_editing(door),
+            name="Back door camera",
+            internal_host="127.0.0.1",
+            protocol="tcp",
+            internal_ports=str(inside.port),
+            external_ports=str(port),
+        )
+        await until_reloaded(updates, door.entry)
+    state = await ha.wait_for_state(door.switch, "on")
+    assert state["attributes"]["friendly_name"] == "Back door camera"
+    assert changes == [f"opened TCP {port}"]
 
 
 async def test_forward_deleted_while_open(
@@ -96,6 +121,43 @@ async def test_router_disabled_while_open(
     assert await is_closed(port)
     assert router.mappings == ()
 
+    await ui.enable(door.entry)
+    await ha.wait_for_state(door.switch, "off")
+    assert await is_closed(port)
+
+
+async def test_router_deleted_while_not_loaded(
+    ui: Ui, router: VirtualRouter, door: ForwardOnScreen, port: int, log: LogBook
+) -> None:
+    log.provoke("'Virtual Router' for port_forward integration not ready yet", because="it is sick")
+    await ui.turn_on(door)
+    router.fault(Fault.DROP_BEFORE, times=None)
+    await ui.reload(door.entry)
+    [entry] = await ui.routers()
+    assert entry["state"] == "setup_retry"
+
+    router.clear_faults()
+    await ui.delete_router(door.entry)
+    assert await is_closed(port)
+    assert router.mappings == ()
+
+
+async def test_router_disabled_while_it_does_not_answer(
+    ui: Ui,
+    ha: RealHomeAssistant,
+    router: VirtualRouter,
+    door: ForwardOnScreen,
+    port: int,
+    log: LogBook,
+) -> None:
+    log.provoke(r"Could not close on Virtual Router: ", because="it does not answer")
+    log.provoke(r"Could not close .*, trying again: ", because="it does not answer")
+    await ui.turn_on(door)
+    router.fault(Fault.DROP_BEFORE, times=None)
+    await ui.disable(door.entry)
+    assert router.mappings
+
+    router.clear_faults()
     await ui.enable(door.entry)
     await ha.wait_for_state(door.switch, "off")
     assert await is_closed(port)

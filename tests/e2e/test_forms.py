@@ -10,7 +10,7 @@ import pytest
 from lab.home_assistant import RealHomeAssistant
 from lab.virtual_router import VirtualRouter, Wan, free_port
 from tests.e2e.clients import PAGE, Camera, fetch
-from tests.e2e.ui import FORWARD_FLOW, OPTIONS_FLOW, ROUTER_FLOW, ForwardOnScreen, Ui
+from tests.e2e.ui import FORWARD_FLOW, OPTIONS_FLOW, ROUTER_FLOW, ForwardOnScreen, Step, Ui
 
 CAMERA = {"name": "Camera", "internal_host": "127.0.0.1", "protocol": "tcp", "internal_ports": "80"}
 
@@ -18,7 +18,15 @@ CAMERA = {"name": "Camera", "internal_host": "127.0.0.1", "protocol": "tcp", "in
 UNKNOWN_HOST = "camera" * 11
 
 
+def assert_readable(texts: dict[str, str], where: str, step: Step) -> None:
+    """Check that each error of the form has a text, and the text all that it names."""
+    for key in step["errors"].values():
+        text = texts[f"component.port_forward.{where}.error.{key}"]
+        assert text.format_map(step["description_placeholders"])
+
+
 async def test_wrong_urls(ui: Ui, inside: Camera, router: VirtualRouter) -> None:
+    texts = await ui.texts("config")
     step = await ui.start_adding_router()
     for url, errors in (
         ("ftp://127.0.0.1/", {"url": "invalid_url"}),
@@ -29,6 +37,7 @@ async def test_wrong_urls(ui: Ui, inside: Camera, router: VirtualRouter) -> None
     ):
         step = await ui.submit(ROUTER_FLOW, step, url=url)
         assert (step["type"], step["errors"]) == ("form", errors), url
+        assert_readable(texts, "config", step)
     step = await ui.submit(ROUTER_FLOW, step, url=router.description_url)
     await ui.added(step)
 
@@ -73,6 +82,7 @@ async def test_router_with_two_connections(ui: Ui, inside: Camera, port: int) ->
 
 
 async def test_wrong_forwards(ui: Ui, door: ForwardOnScreen, port: int) -> None:
+    texts = await ui.texts("config_subentries")
     step = await ui.start_adding_forward(door.entry)
     wrong: tuple[tuple[dict[str, Any], dict[str, str]], ...] = (
         ({"name": " "}, {"name": "name_empty"}),
@@ -95,20 +105,22 @@ async def test_wrong_forwards(ui: Ui, door: ForwardOnScreen, port: int) -> None:
     for values, errors in wrong:
         step = await ui.submit(FORWARD_FLOW, step, **CAMERA | values)
         assert (step["type"], step["errors"]) == ("form", errors), values
+        assert_readable(texts, "config_subentries.forward", step)
     await ui.add_forward(door.entry, step, **CAMERA, external_ports=str(free_port()))
 
 
 async def test_options(
     ui: Ui, ha: RealHomeAssistant, router: VirtualRouter, door: ForwardOnScreen, changes: list[str]
 ) -> None:
-    await ui.turn_on(door)
+    two_hours = {"entity_id": door.switch, "duration": {"hours": 2}}  # longer than a lease
+    await ha.call("port_forward", "open", **two_hours)
     assert [mapping.lease for mapping in router.mappings] == [3600]
 
     await ui.set_options(door.entry, refresh_interval=30, lease=600)
     await ha.wait_for_state(door.switch, "on")
     assert len(changes) == 1
     await ui.turn_off(door)
-    await ui.turn_on(door)
+    await ha.call("port_forward", "open", **two_hours)
     assert [mapping.lease for mapping in router.mappings] == [600]
 
     step = await ha.post(OPTIONS_FLOW, {"handler": door.entry})

@@ -3,8 +3,8 @@
 import pytest
 
 from lab.home_assistant import CommandError
-from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
-from tests.e2e.clients import Camera, is_closed
+from lab.virtual_router import Fault, Quirk, VirtualRouter
+from tests.e2e.clients import Camera, free_range, is_closed
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ForwardOnScreen, Ui
 
@@ -40,7 +40,7 @@ async def test_all_of_a_range_or_nothing(
     ui: Ui, router: VirtualRouter, inside: Camera, log: LogBook
 ) -> None:
     log.provoke(FAILED, because="the last port of the range is taken")
-    first = free_port()
+    first = free_range(3)
     added = await ui.add_router(router.description_url)
     games = await ui.add_forward(
         added.entry,

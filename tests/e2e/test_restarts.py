@@ -6,7 +6,7 @@ import pytest
 
 from lab.home_assistant import RealHomeAssistant
 from lab.virtual_router import Fault, VirtualRouter
-from tests.e2e.clients import PAGE, Camera, fetch, is_closed
+from tests.e2e.clients import PAGE, Camera, echo, fetch, is_closed
 from tests.e2e.ui import ForwardOnScreen, Ui
 from tests.e2e.waiting import until
 
@@ -77,11 +77,25 @@ async def test_killed_while_one_is_open_and_one_being_opened(
     assert await is_closed(port)
 
 
-async def test_killed_while_closing(
-    ui: Ui, ha: RealHomeAssistant, router: VirtualRouter, door: ForwardOnScreen, port: int
+async def test_killed_while_closing_and_just_after_opening(
+    ui: Ui,
+    ha: RealHomeAssistant,
+    router: VirtualRouter,
+    door: ForwardOnScreen,
+    inside: Camera,
+    port: int,
 ) -> None:
     await ui.until_saved(door)
     await ui.turn_on(door)
+    garage = await ui.add_forward(
+        door.entry,
+        name=f"Garage {port}",
+        internal_host="127.0.0.1",
+        protocol="udp",
+        internal_ports=str(inside.port),
+        external_ports=str(port),
+    )
+    await ui.turn_on(garage)
     router.fault(Fault.SLOW_TO_ACT, action="DeletePortMapping", delay=60)
     before = router.requests["DeletePortMapping"]
     closing = asyncio.create_task(ui.turn_off(door))
@@ -91,10 +105,15 @@ async def test_killed_while_closing(
     with pytest.raises(ConnectionError):
         await closing
     assert await fetch(port) == PAGE
+    assert await echo(port, b"hello") == b"HELLO"
 
     await ha.start()
     await ha.wait_for_state(door.switch, "off")
-    assert await is_closed(port)
+    with pytest.raises(ConnectionRefusedError):
+        await fetch(port)
+    # Home Assistant writes a new forward a second later, so this one may never have been.
+    known = [row["subentry_id"] for row in await ui.subentries(door.entry)]
+    assert len(router.mappings) == known.count(garage.subentry)
 
 
 async def test_reloaded_while_open(

@@ -27,7 +27,7 @@ async def test_udp(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> 
     game = await ui.add_forward(
         added.entry,
         name="Game",
-        internal_host="home_assistant",
+        internal_host="This Home Assistant",
         protocol="udp",
         internal_ports=str(inside.port),
         external_ports=str(port),

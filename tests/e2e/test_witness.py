@@ -10,7 +10,7 @@ import pytest
 from custom_components.port_forward.routers.upnp import UpnpRouter, survey
 from lab.home_assistant import CommandError
 from lab.virtual_router import VirtualRouter, free_port
-from tests.e2e.clients import FRIEND, PAGE, Camera, fetch, is_closed
+from tests.e2e.clients import FRIEND, PAGE, Camera, fetch, free_range, is_closed
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ForwardOnScreen, Ui
 
@@ -64,7 +64,7 @@ async def our_rows(router: VirtualRouter) -> set[Row]:
 async def test_lists_what_is_open(
     ui: Ui, router: VirtualRouter, door: ForwardOnScreen, inside: Camera, port: int
 ) -> None:
-    first, source_port, foreign = free_port(), free_port(), free_port()
+    first, source_port, foreign = free_range(3), free_port(), free_port()
     games = await ui.add_forward(
         door.entry,
         name="Games & more",

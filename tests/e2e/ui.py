@@ -186,6 +186,17 @@ class Ui:
             assert step["type"] == "create_entry", step
             await until_reloaded(changes, entry)
 
+    async def texts(self, category: str) -> dict[str, str]:
+        """Return the texts of the integration, as the frontend loads them for its forms."""
+        answer = await self.ha.command(
+            "frontend/get_translations",
+            language="en",
+            category=category,
+            integration=["port_forward"],
+        )
+        texts: dict[str, str] = answer["resources"]
+        return texts
+
     async def sensor(self, entry: str, key: str) -> str:
         """Return what the sensor of a router shows."""
         [entity_id] = [

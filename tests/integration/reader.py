@@ -1,11 +1,14 @@
 """A reader over the user's shoulder: fails when something shown has no text, or a broken one."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 from unittest.mock import patch
 
 import probatio
+from homeassistant.components.event import EventEntity
 from homeassistant.config_entries import ConfigFlow, ConfigSubentryFlow, OptionsFlow
 from homeassistant.data_entry_flow import FlowHandler, FlowManager, FlowResultType
 from homeassistant.exceptions import HomeAssistantError
@@ -23,7 +26,7 @@ type AnyManager = FlowManager[Any, Any, Any]
 
 @contextmanager
 def reading_along() -> Iterator[None]:
-    """Read all that flows, errors and issues of the integration show meanwhile."""
+    """Read all that flows, errors, issues and events of the integration show meanwhile."""
     broken: list[str] = []
 
     def read(check: Callable[..., object], *args: object) -> None:
@@ -34,40 +37,74 @@ def reading_along() -> Iterator[None]:
 
     step = FlowManager._async_handle_step
     make_error = HomeAssistantError.__init__
+    make_event = EventEntity._trigger_event
     make_issue = IssueRegistry.async_get_or_create
 
     async def handle_step(
         manager: AnyManager, flow: AnyFlow, step_id: str, user_input: dict[str, Any] | None
     ) -> Mapping[str, Any]:
         result: Mapping[str, Any] = await step(manager, flow, step_id, user_input)
-        if type(flow).__module__.startswith("custom_components.port_forward"):
-            read(_read_flow, flow, result)
+        read(_read_flow, flow, result)
         return result
 
     def init_error(error: HomeAssistantError, *args: object, **kwargs: Any) -> None:
         make_error(error, *args, **kwargs)
-        if error.translation_domain == DOMAIN:
-            key = f"exceptions.{error.translation_key}.message"
-            read(rendered, key, error.translation_placeholders)
+        read(_read_error, error)
 
     def get_or_create(registry: IssueRegistry, domain: str, issue_id: str, **kwargs: Any) -> object:
         if domain == DOMAIN:
-            for part in ("title", "description"):
-                key = f"issues.{kwargs['translation_key']}.{part}"
-                read(rendered, key, kwargs.get("translation_placeholders"))
+            read(_read_issue, kwargs["translation_key"], kwargs.get("translation_placeholders"))
         return make_issue(registry, domain, issue_id, **kwargs)
+
+    def trigger_event(
+        entity: EventEntity, event_type: str, attributes: dict[str, Any] | None = None
+    ) -> None:
+        read(_read_event, entity, event_type, attributes or {})
+        make_event(entity, event_type, attributes)
 
     with (
         patch.object(FlowManager, "_async_handle_step", handle_step),
         patch.object(HomeAssistantError, "__init__", init_error),
         patch.object(IssueRegistry, "async_get_or_create", get_or_create),
+        patch.object(EventEntity, "_trigger_event", trigger_event),
     ):
         yield
     assert not broken, "\n".join(broken)
 
 
+def _is_ours(shown: object) -> bool:
+    return type(shown).__module__.startswith("custom_components.port_forward")
+
+
+def _read_error(error: HomeAssistantError) -> None:
+    """Read an error, if it has a text of ours."""
+    if error.translation_domain == DOMAIN:
+        key = f"exceptions.{error.translation_key}.message"
+        rendered(key, error.translation_placeholders)
+
+
+def _read_issue(key: str, values: Mapping[str, str] | None) -> None:
+    """Read what an issue of ours says."""
+    for part in ("title", "description"):
+        rendered(f"issues.{key}.{part}", values)
+
+
+def _read_event(entity: EventEntity, event_type: str, attributes: Mapping[str, Any]) -> None:
+    """Read what an event shows, if it is of ours."""
+    if not _is_ours(entity):
+        return
+    shown = f"entity.event.{entity.translation_key}.state_attributes"
+    rendered(f"{shown}.event_type.state.{event_type}")
+    for name, value in attributes.items():
+        rendered(f"{shown}.{name}.name")
+        if isinstance(value, Enum):
+            rendered(f"{shown}.{name}.state.{value}")
+
+
 def _read_flow(flow: AnyFlow, result: Mapping[str, Any]) -> None:
-    """Read what a step of a flow of ours shows."""
+    """Read what a step of a flow shows, if it is of ours."""
+    if not _is_ours(flow):
+        return
     match flow:
         case ConfigFlow():
             prefix = "config"
@@ -110,6 +147,13 @@ def _read_form(prefix: str, result: Mapping[str, Any], values: Mapping[str, str]
 def _read_options(validator: object) -> None:
     """Read the options of a selector; one with a label of its own needs no text."""
     if not isinstance(validator, SelectSelector):
+        return
+    if validator.config.get("custom_value"):
+        # The frontend shows the values themselves in a list that takes others.
+        for option in validator.config["options"]:
+            assert isinstance(option, dict), option
+            assert option["value"] == option["label"], option
+            assert re.fullmatch(r"[A-Z][A-Za-z ]+", option["value"]), option
         return
     key = validator.config.get("translation_key")
     for option in validator.config["options"]:

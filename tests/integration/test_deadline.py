@@ -7,7 +7,7 @@ import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.util import dt as dt_util
@@ -20,8 +20,10 @@ from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 
 from .conftest import (
     add_forward,
+    arrived,
     forward_data,
     ledger_of,
+    ledger_path,
     phases,
     refresh,
     set_up,
@@ -319,3 +321,73 @@ async def test_many_that_end_at_the_same_second(
     await pass_time(hass, freezer, 1801)
     assert not router.mappings
     assert router.requests["DeletePortMapping"] == 20
+
+
+async def test_an_opening_whose_time_is_over_when_its_turn_comes_is_refused(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, told: list[Activity]
+) -> None:
+    add_forward(hass, entry, forward_data(free_port()), title="Plex")
+    await hass.async_block_till_done()
+    router.fault(Fault.SLOW_TO_ACT, action="AddPortMapping", delay=0.3)
+    slow = hass.async_create_task(switch(hass, "turn_on", "switch.plex"))
+    await arrived(router, "AddPortMapping", 1)
+    with pytest.raises(ServiceValidationError, match="still to come"):
+        await open_for(hass, duration={"milliseconds": 100})
+    await slow
+    assert router.requests["AddPortMapping"] == 1
+    assert state_of(hass) == "off"
+    assert [a.kind for a in told] == [Kind.OPENED, Kind.OPEN_FAILED]
+
+
+async def test_several_that_fail_to_close_are_tried_again_as_soon_as_one(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    entry: MockConfigEntry,
+    told: list[Activity],
+) -> None:
+    names = ("plex", "game", "mail")
+    for name in names:
+        add_forward(hass, entry, forward_data(free_port()), title=name)
+    await hass.async_block_till_done()
+    for name in names:
+        await switch(hass, "turn_on", f"switch.{name}")
+    router.fault(Fault.HTTP_500_EMPTY, action="DeletePortMapping", times=None)
+    with pytest.raises(HomeAssistantError):
+        await hass.services.async_call(
+            DOMAIN,
+            "close",
+            {"entity_id": [f"switch.{name}" for name in names]},
+            blocking=True,
+        )
+    await pass_time(hass, freezer, 6)  # the three calls have failed one after the other
+    for delay in (10, 30):
+        attempts = router.requests["DeletePortMapping"]
+        await pass_time(hass, freezer, delay + 1)
+        assert router.requests["DeletePortMapping"] == attempts + len(names)
+    router.clear_faults()
+    await pass_time(hass, freezer, 61)
+    assert not router.mappings
+
+
+async def test_a_close_that_fails_while_the_disk_is_full_is_repeated(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    entry: MockConfigEntry,
+    told: list[Activity],
+) -> None:
+    await switch(hass, "turn_on")
+    path = ledger_path(hass, entry)
+    saved = path.rename(path.with_suffix(".full"))
+    path.mkdir()
+    router.fault(Fault.HTTP_500_EMPTY, action="DeletePortMapping")
+    with pytest.raises(HomeAssistantError):
+        await switch(hass, "turn_off")
+    path.rmdir()
+    saved.rename(path)
+    assert len(router.mappings) == 1
+    await pass_time(hass, freezer, 1.1)
+    assert not router.mappings
+    assert state_of(hass) == "off"
+    assert phases(hass, entry) == []

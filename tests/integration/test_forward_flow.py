@@ -1,9 +1,11 @@
 """Adding a forward to a router, and editing it."""
 
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import (
     SOURCE_RECONFIGURE,
     SOURCE_USER,
@@ -13,9 +15,10 @@ from homeassistant.config_entries import (
 )
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
+from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.port_forward.const import SUBENTRY_TYPE_FORWARD
+from custom_components.port_forward.const import SUBENTRY_TYPE_FORWARD, THIS_HOME_ASSISTANT
 from lab.virtual_router import VirtualRouter
 from tests.translations import rendered
 
@@ -26,6 +29,11 @@ TYPED = {
     "internal_host": "127.0.0.5",
     "protocol": "tcp",
     "internal_ports": "8080",
+}
+# What the form fills in by itself.
+FILLED_IN = {
+    "close_after": {"days": 0, "hours": 1, "minutes": 0, "seconds": 0},
+    "until_closed": False,
 }
 
 
@@ -94,6 +102,7 @@ async def test_add(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "protocol": "tcp",
         "internal_ports": "8080",
         "external_ports": "8443",
+        **FILLED_IN,
     }
     assert state_of(hass) == "off"
 
@@ -109,6 +118,8 @@ async def test_add_with_everything(
         "internal_ports": " 8080 ",
         "external_ports": f" {external_port} ",
         "allowed_source": " 198.51.100.7 ",
+        "close_after": {"days": 1, "hours": 2, "minutes": 3, "seconds": 4},
+        "until_closed": True,
     }
     step = await submit(hass, await start(hass, entry), typed)
     assert step["type"] is FlowResultType.CREATE_ENTRY
@@ -120,6 +131,8 @@ async def test_add_with_everything(
         "internal_ports": "8080",
         "external_ports": str(external_port),
         "allowed_source": "198.51.100.7",
+        "close_after": {"days": 1, "hours": 2, "minutes": 3, "seconds": 4},
+        "until_closed": True,
     }
     await switch(hass, "turn_on", "switch.front_door")
     assert {
@@ -143,15 +156,22 @@ async def test_this_home_assistant(
     hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
 ) -> None:
     await set_up(hass, entry)
-    typed = TYPED | {"internal_host": "home_assistant", "external_ports": str(external_port)}
-    await submit(hass, await start(hass, entry), typed)
+    step = await start(hass, entry)
+    schema = step["data_schema"]
+    assert schema
+    # The frontend shows the value itself where others may be typed in as well.
+    assert schema.schema["internal_host"].config["options"] == [
+        {"value": "This Home Assistant", "label": "This Home Assistant"}
+    ]
+    typed = TYPED | {"internal_host": THIS_HOME_ASSISTANT, "external_ports": str(external_port)}
+    await submit(hass, step, typed)
     await switch(hass, "turn_on")
     [mapping] = router.mappings
     assert mapping.internal_host == "127.0.0.1"
     await switch(hass, "turn_off")
 
 
-BAD_INPUT: tuple[tuple[dict[str, str], str, str, str], ...] = (
+BAD_INPUT: tuple[tuple[dict[str, Any], str, str, str], ...] = (
     ({"name": " "}, "name", "name_empty", "a name"),
     ({"internal_ports": "0"}, "internal_ports", "invalid_ports", "“0”"),
     ({"internal_ports": "65536"}, "internal_ports", "invalid_ports", "“65536”"),
@@ -165,7 +185,7 @@ BAD_INPUT: tuple[tuple[dict[str, str], str, str, str], ...] = (
         "102 port mappings",
     ),
     ({"internal_host": "camera.lan"}, "internal_host", "host_unknown", "“camera.lan”"),
-    ({"internal_host": "  "}, "internal_host", "host_empty", "the device"),
+    ({"internal_host": "  "}, "internal_host", "host_empty", "which device"),
     ({"internal_host": "192.168.1.5"}, "internal_host", "host_outside", "192.168.1.5 is not"),
     ({"internal_host": "198.51.100.7"}, "internal_host", "host_outside", "(127.0.0.1)"),
     ({"allowed_source": "my friend"}, "allowed_source", "invalid_source", "“my friend”"),
@@ -188,6 +208,14 @@ BAD_INPUT: tuple[tuple[dict[str, str], str, str, str], ...] = (
         "ports_in_use",
         "9440-9450 is already used by “Door”",
     ),
+    *(
+        ({"close_after": close_after}, "close_after", "close_after_out_of_range", "at most 30 days")
+        for close_after in (
+            {"hours": 0, "minutes": 0, "seconds": 0},
+            {"days": 30, "seconds": 1},
+            {"days": 1e30},  # longer than Python can count
+        )
+    ),
 )
 
 
@@ -196,7 +224,7 @@ BAD_INPUT: tuple[tuple[dict[str, str], str, str, str], ...] = (
 async def test_bad_input(
     hass: HomeAssistant,
     entry: MockConfigEntry,
-    wrong: dict[str, str],
+    wrong: dict[str, Any],
     field: str,
     key: str,
     says: str,
@@ -206,7 +234,7 @@ async def test_bad_input(
     step = await submit(hass, step, TYPED | wrong)
     assert_form(step, "user", {field: key})
     assert says in message(step)
-    assert shown(step) == TYPED | wrong
+    assert shown(step) == TYPED | FILLED_IN | wrong
     step = await submit(hass, step, TYPED)
     assert step["type"] is FlowResultType.CREATE_ENTRY
     assert len(entry.subentries) == 2
@@ -217,6 +245,19 @@ async def test_unknown_protocol(hass: HomeAssistant, entry: MockConfigEntry) -> 
     with pytest.raises(InvalidData) as raised:
         await submit(hass, step, TYPED | {"protocol": "icmp"})
     assert list(raised.value.schema_errors) == ["protocol"]
+
+
+@pytest.mark.parametrize(
+    "close_after",
+    [{"hours": -1}, {"hours": "many"}, {"hours": "nan"}, {"weeks": 1}, {}, "01:00:00", 3600, None],
+)
+async def test_no_duration(
+    hass: HomeAssistant, entry: MockConfigEntry, close_after: object
+) -> None:
+    """The frontend cannot send these."""
+    step = await start(hass, entry)
+    with pytest.raises(InvalidData):
+        await submit(hass, step, TYPED | {"close_after": close_after})
 
 
 async def test_same_port_of_the_other_protocol(hass: HomeAssistant, entry: MockConfigEntry) -> None:
@@ -261,7 +302,12 @@ async def test_name_of_the_router_does_not_resolve(hass: HomeAssistant) -> None:
 async def test_edit(
     hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
 ) -> None:
-    data = forward_data(external_port, allowed_source="198.51.100.7")
+    data = forward_data(
+        external_port,
+        allowed_source="198.51.100.7",
+        close_after={"days": 2, "hours": 3, "minutes": 4, "seconds": 5},
+        until_closed=True,
+    )
     subentry = add_forward(hass, entry, data)
     await set_up(hass, entry)
     step = await edit(hass, entry, subentry)
@@ -286,7 +332,24 @@ async def test_edit_empties_fields(hass: HomeAssistant, entry: MockConfigEntry) 
     # What the frontend sends for a field that was emptied.
     step = await submit(hass, step, TYPED)
     assert step["reason"] == "reconfigure_successful"
-    assert subentry.data == {key: value for key, value in TYPED.items() if key != "name"}
+    kept = {key: value for key, value in TYPED.items() if key != "name"}
+    assert subentry.data == kept | FILLED_IN
+
+
+async def test_edit_a_forward_of_an_earlier_version(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    """It has no *close after* yet, and gets that which the form shows."""
+    old = {key: value for key, value in TYPED.items() if key != "name"}
+    subentry = add_forward(hass, entry, old)
+    step = await edit(hass, entry, subentry)
+    assert shown(step) == TYPED
+    schema = step["data_schema"]
+    assert schema
+    defaults = {str(key): key.default() for key in schema.schema if str(key) in FILLED_IN}
+    assert defaults == FILLED_IN
+    await submit(hass, step, TYPED)
+    assert subentry.data == old | FILLED_IN
 
 
 async def test_edit_with_bad_input(hass: HomeAssistant, entry: MockConfigEntry) -> None:
@@ -297,7 +360,7 @@ async def test_edit_with_bad_input(hass: HomeAssistant, entry: MockConfigEntry) 
     typed = TYPED | {"external_ports": "9443"}
     step = await submit(hass, step, typed)
     assert_form(step, "reconfigure", {"external_ports": "ports_in_use"})
-    assert shown(step) == typed
+    assert shown(step) == typed | FILLED_IN
     assert subentry.data == before
     step = await submit(hass, step, TYPED)
     assert step["reason"] == "reconfigure_successful"
@@ -313,4 +376,38 @@ async def test_edit_moves_an_open_port(
     await submit(hass, await edit(hass, entry, subentry), {"name": "Camera", **data})
     assert state_of(hass) == "on"
     assert [mapping.internal_port for mapping in router.mappings] == [8081]
+    await switch(hass, "turn_off")
+
+
+@pytest.mark.parametrize(
+    ("change", "then"),
+    [
+        ({"close_after": {"hours": 3}}, timedelta(hours=3)),
+        ({"until_closed": True}, None),
+    ],
+)
+async def test_edit_of_the_times_alone_leaves_an_open_port_as_it_is(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    entry: MockConfigEntry,
+    external_port: int,
+    change: dict[str, Any],
+    then: timedelta | None,
+) -> None:
+    data = forward_data(external_port, until_closed=False, close_after={"minutes": 30})
+    subentry = add_forward(hass, entry, data)
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    before = state_of(hass, "sensor.camera_closes_at")
+
+    await submit(hass, await edit(hass, entry, subentry), {"name": "Camera", **data, **change})
+    assert (state_of(hass), state_of(hass, "sensor.camera_closes_at")) == ("on", before)
+    assert router.requests["AddPortMapping"] == 1
+    assert router.requests["DeletePortMapping"] == 0
+
+    await switch(hass, "turn_off")
+    await switch(hass, "turn_on")
+    expected = (dt_util.utcnow().replace(microsecond=0) + then).isoformat() if then else "unknown"
+    assert state_of(hass, "sensor.camera_closes_at") == expected
     await switch(hass, "turn_off")

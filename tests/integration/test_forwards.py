@@ -1,8 +1,10 @@
 """A forward as it was typed in, read or refused at the field that is wrong."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from homeassistant.config_entries import ConfigSubentry
@@ -25,11 +27,11 @@ TYPED = {
 }
 
 
-def read(**changes: str) -> ForwardSettings:
+def read(**changes: object) -> ForwardSettings:
     return ForwardSettings.from_input(TYPED | changes)
 
 
-def refused(data: Mapping[str, str]) -> tuple[str, str]:
+def refused(data: Mapping[str, Any]) -> tuple[str, str]:
     """Return the field, and what is said there."""
     with pytest.raises(FieldError) as raised:
         ForwardSettings.from_input(data)
@@ -56,6 +58,7 @@ def test_everything_given() -> None:
         external_ports=PortRange(first=9000, last=9002),
         internal_ports=PortRange(first=80, last=82),
         allowed_source=None,
+        close_after=timedelta(hours=1),
     )
     assert settings.forward("id", "Camera", IPv4Address("192.168.1.20")) == Forward(
         id="id",
@@ -199,6 +202,51 @@ def test_no_source(typed: str) -> None:
     field, text = refused(TYPED | {"allowed_source": typed})
     assert field == "allowed_source"
     assert text.startswith(f"“{typed}” is not an IPv4 address that could connect.")
+
+
+@pytest.mark.parametrize(
+    ("typed", "close_after"),
+    [
+        ({}, timedelta(hours=1)),  # a forward of an earlier version
+        ({"until_closed": False}, timedelta(hours=1)),
+        ({"close_after": {"seconds": 1}}, timedelta(seconds=1)),
+        ({"close_after": {"days": 30}}, timedelta(days=30)),
+        ({"close_after": {"days": 1, "hours": 2, "minutes": 3, "seconds": 4}}, timedelta(1, 7384)),
+        ({"close_after": {"hours": "1.5"}, "until_closed": False}, timedelta(minutes=90)),
+        ({"until_closed": True}, None),
+        ({"close_after": {"hours": 2}, "until_closed": True}, None),
+        ({"close_after": {"hours": 0}, "until_closed": True}, None),  # does not count then
+    ],
+)
+def test_close_after(typed: dict[str, Any], close_after: timedelta | None) -> None:
+    assert read(**typed).close_after == close_after
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"hours": 0, "minutes": 0, "seconds": 0},
+        {"hours": -1},
+        {"hours": 1, "minutes": -60},
+        {"days": 30, "seconds": 1},
+        {"days": 999_999_999},
+        {"days": 1e30},
+        {"hours": float("inf")},
+        {"hours": float("nan")},
+        {"hours": "an"},
+        {"hours": None},
+        {"weeks": 1},
+        {},
+        [],
+        "01:00:00",
+        3600,
+        None,
+    ],
+)
+def test_no_close_after(typed: object) -> None:
+    field, text = refused(TYPED | {"close_after": typed})
+    assert field == "close_after"
+    assert text.startswith("Close after must be longer than nothing and at most 30 days.")
 
 
 @pytest.mark.parametrize("name", ["", " ", "\t\n"])

@@ -7,6 +7,7 @@ from unittest.mock import Mock, patch
 import pytest
 from homeassistant.core import HomeAssistant
 
+from custom_components.port_forward.const import THIS_HOME_ASSISTANT
 from custom_components.port_forward.hosts import (
     HostError,
     async_resolve_host,
@@ -116,7 +117,7 @@ async def test_network_of_the_router_is_not_ours(hass: HomeAssistant, adapters: 
 
 
 async def test_this_home_assistant(hass: HomeAssistant) -> None:
-    assert await resolve(hass, "home_assistant", LOOPBACK_ROUTER) == "127.0.0.1"
+    assert await resolve(hass, THIS_HOME_ASSISTANT, LOOPBACK_ROUTER) == "127.0.0.1"
 
 
 async def test_this_home_assistant_in_a_container(
@@ -124,13 +125,13 @@ async def test_this_home_assistant_in_a_container(
 ) -> None:
     """The router cannot reach the address that it has there."""
     adapters[:] = [adapter("eth0", "172.17.0.2/16")]
-    assert await refused(hass, "home_assistant", LOOPBACK_ROUTER) == "own_address_unknown"
+    assert await refused(hass, THIS_HOME_ASSISTANT, LOOPBACK_ROUTER) == "own_address_unknown"
 
 
 async def test_this_home_assistant_without_a_way_to_the_router(hass: HomeAssistant) -> None:
     """The kernel refuses to speak to a broadcast address."""
     router = IPv4Address("127.255.255.255")
-    assert await refused(hass, "home_assistant", router) == "own_address_unknown"
+    assert await refused(hass, THIS_HOME_ASSISTANT, router) == "own_address_unknown"
 
 
 async def test_router_by_address_and_by_name(

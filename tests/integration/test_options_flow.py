@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigFlowResult
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
 from pytest_homeassistant_custom_component.common import (
@@ -33,6 +34,7 @@ async def test_defaults(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert (step["type"], step["step_id"]) == (FlowResultType.FORM, "init")
     assert default(step, "refresh_interval") == "60.0"
     assert default(step, "lease") == "3600.0"
+    assert default(step, "close_on_stop") == "False"
     assert entry.runtime_data.update_interval == timedelta(seconds=60)
 
 
@@ -47,8 +49,8 @@ async def test_changed(
     await set_up(hass, entry)
     result = await change(hass, entry, refresh_interval=30.0, lease=600.0)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert dict(entry.options) == {"refresh_interval": 30, "lease": 600}
-    assert all(type(value) is int for value in entry.options.values())
+    assert dict(entry.options) == {"refresh_interval": 30, "lease": 600, "close_on_stop": False}
+    assert [type(value) for value in entry.options.values()] == [int, int, bool]
 
     await switch(hass, "turn_on")
     assert [mapping.lease for mapping in router.mappings] == [600]
@@ -66,13 +68,14 @@ async def test_changed(
 
 async def test_shown_again(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await set_up(hass, entry)
-    await change(hass, entry, refresh_interval=30, lease=600)
+    await change(hass, entry, refresh_interval=30, lease=600, close_on_stop=True)
     step = await hass.config_entries.options.async_init(entry.entry_id)
     schema = step["data_schema"]
     assert schema
     assert {str(key): key.description["suggested_value"] for key in schema.schema} == {
         "refresh_interval": 30,
         "lease": 600,
+        "close_on_stop": True,
     }
 
 
@@ -85,6 +88,25 @@ async def test_open_port_stays_open(
     await change(hass, entry, refresh_interval=30, lease=600)
     assert state_of(hass) == "on"
     assert len(router.mappings) == 1
+
+
+@pytest.mark.parametrize("close_on_stop", [True, False])
+async def test_closed_when_home_assistant_stops_if_chosen(
+    hass: HomeAssistant,
+    router: VirtualRouter,
+    entry: MockConfigEntry,
+    external_port: int,
+    close_on_stop: bool,  # noqa: FBT001
+) -> None:
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    # The choice before must not count any more.
+    await change(hass, entry, close_on_stop=not close_on_stop)
+    await switch(hass, "turn_on")
+    await change(hass, entry, close_on_stop=close_on_stop)
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await hass.async_block_till_done()
+    assert len(router.mappings) == (0 if close_on_stop else 1)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from homeassistant.config_entries import ConfigEntryDisabler
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.port_forward.const import DOMAIN
+from custom_components.port_forward.const import CONF_CLOSE_ON_STOP, DOMAIN
 from lab.virtual_router import Fault, Quirk, VirtualMapping, VirtualRouter, free_port
 
 from .conftest import (
@@ -337,6 +339,36 @@ async def test_what_could_not_be_closed_is_reported(
         "router": "Virtual Router",
         "ports": f"{external_port} (Camera)",
     }
+    # Nobody tries any more, which that one says.
+    (subentry_id,) = opened.subentries
+    assert issue_registry.async_get_issue(DOMAIN, f"not_closed_{subentry_id}") is None
+
+    if how == "disabled":
+        await router.start()
+        await hass.config_entries.async_set_disabled_by(opened.entry_id, None)
+        await hass.async_block_till_done()
+        assert not router.mappings
+        assert phases(hass, opened) == []
+        issue = issue_registry.async_get_issue(DOMAIN, f"left_open_{opened.entry_id}")
+        assert issue is None
+
+
+@pytest.mark.parametrize("why", ["disabled", "stopped"])
+async def test_a_full_disk_keeps_nothing_open(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, why: str
+) -> None:
+    hass.config_entries.async_update_entry(opened, options={CONF_CLOSE_ON_STOP: True})
+    await hass.async_block_till_done()
+    path = ledger_path(hass, opened)
+    path.unlink()
+    path.mkdir()
+    if why == "disabled":
+        await hass.config_entries.async_set_disabled_by(opened.entry_id, ConfigEntryDisabler.USER)
+        assert opened.state is ConfigEntryState.NOT_LOADED
+    else:
+        hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+        await hass.async_block_till_done()
+    assert not router.mappings
 
 
 async def test_a_damaged_ledger_is_kept_aside_and_reported(
@@ -384,6 +416,79 @@ async def test_what_is_ours_is_found_on_the_router_when_the_ledger_is_lost(
     assert timedelta(minutes=59) < remaining <= timedelta(hours=1)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"\0" * 100,
+        b"\xff\xfe",
+        b"[]",
+        b'{"openings": {}, "learned": 5}',
+        b'{"openings": [{}]}',
+        b'{"openings": [], "last_seen": {"uptime": "long"}}',
+    ],
+)
+async def test_nothing_of_ours_stays_open_unnoticed_when_the_ledger_is_lost(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    entry: MockConfigEntry,
+    external_port: int,
+    damage: bytes,
+) -> None:
+    """Not even when the router is away at first, and Home Assistant restarts meanwhile."""
+    router.quirks.add(Quirk.Q01)  # nobody but us will close it
+    add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    await hass.config_entries.async_unload(entry.entry_id)
+    ledger_path(hass, entry).write_bytes(damage)
+    router.fault(Fault.DROP_BEFORE, times=None)
+    for _ in range(2):
+        await hass.config_entries.async_reload(entry.entry_id)
+        assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert len(list(ledger_path(hass, entry).parent.glob("*.corrupt.*"))) == 1
+    router.clear_faults()
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert state_of(hass) == "on"
+    assert phases(hass, entry) == ["open"]
+    freezer.tick(3601)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass) == "off"
+    assert not router.mappings
+
+
+async def test_what_has_no_forward_any_more_is_closed_though_the_router_refuses_at_first(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    opened: MockConfigEntry,
+) -> None:
+    """And meanwhile the time of what has one does not begin anew."""
+    add_forward(hass, opened, forward_data(free_port()), title="Gone")
+    await hass.async_block_till_done()
+    await switch(hass, "turn_on", "switch.gone")
+    await hass.config_entries.async_unload(opened.entry_id)
+    ledger_path(hass, opened).write_text("{")
+    (subentry_id,) = (key for key, s in opened.subentries.items() if s.title == "Gone")
+    hass.config_entries.async_remove_subentry(opened, subentry_id)
+    router.fault(Fault.HTTP_500_EMPTY, action="DeletePortMapping", times=None)
+    await set_up(hass, opened)
+    (before,) = ledger_of(hass, opened)["openings"]
+    freezer.tick(60)
+    await refresh(hass, opened)
+    await hass.config_entries.async_reload(opened.entry_id)
+    (after,) = ledger_of(hass, opened)["openings"]
+    assert after["deadline"] == before["deadline"]
+    assert len(router.mappings) == 2
+    router.clear_faults()
+    await refresh(hass, opened)
+    assert len(router.mappings) == 1
+    assert "lost" not in ledger_of(hass, opened)
+
+
 async def test_a_disk_that_was_full_does_not_bring_back_what_was_closed(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
@@ -399,3 +504,61 @@ async def test_a_disk_that_was_full_does_not_bring_back_what_was_closed(
     assert phases(hass, opened) == ["open"]  # what a restart would find
     await refresh(hass, opened)
     assert phases(hass, opened) == []
+
+
+async def test_removed_at_the_router_after_we_closed_the_others_stays_closed(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, external_port: int
+) -> None:
+    add_forward(hass, opened, forward_data(free_port()), title="Plex")
+    await hass.async_block_till_done()
+    await switch(hass, "turn_on", "switch.plex")
+    await refresh(hass, opened)
+    await switch(hass, "turn_off", "switch.plex")
+    await router.remove("TCP", external_port)
+    await refresh(hass, opened)
+    assert not router.mappings
+    assert state_of(hass) == "off"
+
+
+@pytest.mark.parametrize("known", [{"phase": "opening", "lease_until": None}, {}])
+@pytest.mark.parametrize(("remains", "renewed_after"), [(40, 20), (1, 0.6)])
+async def test_killed_before_a_shorter_lease_was_in_the_ledger(
+    hass: HomeAssistant,
+    router: VirtualRouter,
+    opened: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    known: dict[str, str | None],
+    remains: int,
+    renewed_after: float,
+) -> None:
+    await hass.config_entries.async_unload(opened.entry_id)
+    edit_ledger(hass, opened, **known)
+    monkeypatch.setattr(router.wans[0], "remaining", lambda _: remains)
+    await set_up(hass, opened)
+    assert router.requests["AddPortMapping"] == 1
+    async_fire_time_changed(hass, hass_time(seconds=renewed_after))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert router.requests["AddPortMapping"] == 2
+
+
+async def test_overdue_ones_are_closed_together(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry
+) -> None:
+    for number in range(5):
+        add_forward(hass, entry, forward_data(free_port()), title=f"Forward {number}")
+    await set_up(hass, entry)
+    for number in range(5):
+        await switch(hass, "turn_on", f"switch.forward_{number}")
+    await hass.config_entries.async_unload(entry.entry_id)
+    path = ledger_path(hass, entry)
+    ledger = ledger_of(hass, entry)
+    for opening in ledger["openings"]:
+        opening["deadline"] = "2026-01-01T00:00:00+00:00"
+    path.write_text(json.dumps(ledger))
+    # Before the first of them is asked to be closed, the disk knows that all are to be.
+    seen: list[list[str]] = []
+    router.wans[0]._on_change = lambda *_: seen.append(phases(hass, entry))
+    await set_up(hass, entry)
+    assert not router.mappings
+    assert seen == [["closing"] * 5] * 5
+    assert phases(hass, entry) == []

@@ -110,8 +110,11 @@ async def test_close_tries_all_before_it_fails(
         ({"duration": "-00:05:00"}, "in_the_past"),
         ({"duration": {"days": 30, "seconds": 1}}, "too_long"),
         ({"duration": {"days": 999_999_999}}, "too_long"),
+        ({"duration": {"days": 1e30}}, "too_long"),
         ({"until": "2020-01-01 00:00:00"}, "in_the_past"),
+        ({"until": "0001-01-01 00:00:00+14:00"}, "in_the_past"),
         ({"until": "2099-01-01 00:00:00"}, "too_long"),
+        ({"until": "9999-12-31 23:59:59"}, "too_long"),
         ({"until": "2099-01-01 00:00:00", "duration": {"hours": 1}}, "duration_and_until"),
         ({"entity_id": "switch.nothing"}, "no_port_forward"),
         ({"entity_id": "sensor.virtual_router_open_forwards"}, "no_port_forward"),
@@ -195,4 +198,4 @@ async def test_list_mappings_tells_ours_from_foreign(
     await router.stop()
     with pytest.raises(HomeAssistantError) as raised:
         await call(hass, "list_mappings", config_entry_id=ready.entry_id)
-    assert raised.value.translation_key == "router_away"
+    assert raised.value.translation_key == "not_listed"

@@ -254,3 +254,27 @@ async def test_an_unreachable_router_fails_the_action(
     with pytest.raises(HomeAssistantError) as raised:
         await switch(hass, "turn_on")
     assert raised.value.translation_key == "unreachable"
+
+
+async def test_a_command_writes_the_states_of_no_other_forward(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry
+) -> None:
+    for name in ("Camera", "Plex"):
+        add_forward(hass, entry, forward_data(free_port()), title=name)
+    await set_up(hass, entry)
+    before = {state.entity_id: state.last_reported for state in hass.states.async_all()}
+    await switch(hass, "turn_on")
+    await switch(hass, "turn_off")
+    written = {
+        state.entity_id
+        for state in hass.states.async_all()
+        if state.last_reported != before[state.entity_id]
+    }
+    assert written == {
+        "event.camera_activity",
+        "event.virtual_router_activity",
+        "sensor.camera_closes_at",
+        "sensor.virtual_router_external_ip_address",
+        "sensor.virtual_router_open_forwards",
+        "switch.camera",
+    }

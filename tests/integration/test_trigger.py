@@ -8,6 +8,7 @@ import pytest
 import voluptuous as vol
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Context, Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import area_registry as ar
@@ -16,7 +17,7 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers import floor_registry as fr
 from homeassistant.helpers import label_registry as lr
-from homeassistant.helpers.trigger import async_validate_trigger_config
+from homeassistant.helpers.trigger import async_initialize_triggers, async_validate_trigger_config
 from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml.loader import parse_yaml
 from pytest_homeassistant_custom_component.common import (
@@ -27,6 +28,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.port_forward.announce import EVENT_ACTIVITY
+from custom_components.port_forward.const import CONF_CLOSE_ON_STOP
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 
 from .automating import FOREIGN_SWITCH, automate, device_of, furnish, open_for, pass_time
@@ -219,6 +221,47 @@ async def test_closed_because_its_router_went(
         await hass.config_entries.async_remove(closed.entry_id)
     await hass.async_block_till_done()
     assert [run.data["entity_id"] for run in runs] == [CAMERA]
+
+
+async def test_closed_because_home_assistant_stops(
+    hass: HomeAssistant, closed: MockConfigEntry
+) -> None:
+    hass.config_entries.async_update_entry(closed, options={CONF_CLOSE_ON_STOP: True})
+    await hass.async_block_till_done()
+    runs = await on(hass, "closed", "{reason: home_assistant_stopped}")
+    await switch(hass, "turn_on")
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    await hass.async_block_till_done()
+    assert [run.data["entity_id"] for run in runs] == [CAMERA]
+
+
+async def test_about_to_close_may_be_detached_by_its_own_action(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, closed: MockConfigEntry
+) -> None:
+    ran: list[str] = []
+
+    async def once(run_variables: dict[str, Any], context: Context | None = None) -> None:
+        ran.append(run_variables["trigger"]["entity_id"])
+        detach()
+
+    checked = cv.TRIGGER_SCHEMA(
+        {"trigger": "port_forward.about_to_close", "target": {"entity_id": [CAMERA, GAMES]}}
+    )
+    remove = await async_initialize_triggers(
+        hass,
+        await async_validate_trigger_config(hass, checked),
+        once,
+        "test",
+        "once",
+        lambda *_: None,
+    )
+    assert remove
+    detach = remove
+    await open_for(hass, CAMERA, minutes=20)
+    await open_for(hass, GAMES, minutes=40)
+    await pass_time(hass, freezer, minutes=15)
+    await pass_time(hass, freezer, minutes=20)
+    assert ran == [CAMERA]
 
 
 async def test_what_the_router_lost_and_got_back_was_neither_closed_nor_opened(

@@ -6,16 +6,17 @@ shown at once. `docs/architecture.md` has the table of what `reconcile` does.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from homeassistant.core import Context, HomeAssistant
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
-from ..const import LOGGER
+from ..const import DOMAIN, LOGGER
 from ..routers.errors import (
     NotPermittedError,
     ProtocolError,
@@ -27,18 +28,30 @@ from ..routers.model import Forward, Listing, PortMapping, Snapshot
 from ..routers.router import Router
 from .activity import Activity, Kind, Reason, Teller
 from .ledger import Ledger, Opening, Phase
-from .operations import Operations
+from .operations import Operations, lease_end
 from .recovery import openings_found, strays_found
+from .to_the_end import to_the_end
 from .verdict import Evidence, Verdict, differs, judge
 from .view import View
+
+# Routers tell what remains of a lease in whole seconds, and some in steps.
+_LEASES_ARE_COARSE: Final = timedelta(seconds=5)
+
+
+class KeeperStoppedError(HomeAssistantError):
+    """The router is being set up anew, with another keeper."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__(translation_domain=DOMAIN, translation_key="reloading")
 
 
 class Keeper:
     """Keeps the openings of one router true.
 
     `view` is the newest knowledge of what the router holds; `on_change` is
-    called when it changed between two polls, `on_activity` with all that
-    happens to a forward.
+    told the ids of the forwards that changed between two polls, `on_activity`
+    all that happens to a forward.
     """
 
     def __init__(  # noqa: PLR0913  all that there is of one router
@@ -48,15 +61,17 @@ class Keeper:
         ledger: Ledger,
         *,
         lease: timedelta,
-        on_change: Callable[[], None],
+        on_change: Callable[[Collection[str]], None],
         on_activity: Callable[[Activity], None],
     ) -> None:
         """Take the router and its loaded ledger; `lease` is asked for each opening."""
+        self.hass = hass
         self.view = View(on_change)
         self._router = router
         self._ledger = ledger
         self._teller = Teller(on_activity)
         self._lock = asyncio.Lock()
+        self._stopped = False
         self._do = Operations(
             hass,
             router,
@@ -86,10 +101,12 @@ class Keeper:
         opening = self._ledger.openings.get(forward_id)
         if opening is None:
             return forward is not None and any(map(self.view.holds, self._planned(forward)))
-        if self._router.capabilities.listing is not Listing.FULL:
-            return opening.phase is not Phase.LOST
-        return any(map(self.view.holds, opening.mappings))
+        if any(map(self.view.holds, opening.mappings)):
+            return True
+        lists_all = self._router.capabilities.listing is Listing.FULL
+        return not lists_all and opening.phase is not Phase.LOST
 
+    @to_the_end
     async def open(
         self, forward: Forward, *, deadline: datetime | None = None, by: Context | None = None
     ) -> Opening:
@@ -99,14 +116,18 @@ class Keeper:
         the ledger cannot be written; the router holds nothing of it then, or
         what it held before.
         """
-        async with self._lock:
-            self.view.changes += 1
+        async with self._turn():
             held = self._ledger.openings.get(forward.id)
             try:
+                now = dt_util.utcnow()
+                if deadline and deadline <= now:
+                    # It was still to come when asked for: others had their turn before.
+                    raise ServiceValidationError(
+                        translation_domain=DOMAIN, translation_key="in_the_past"
+                    )
                 if held and (held.phase is Phase.CLOSING or differs(held.forward, forward)):
                     await self._do.close([held], Reason.FORWARD_EDITED, by)
                     held = None
-                now = dt_util.utcnow()
                 asked = Opening(
                     forward=forward,
                     mappings=self._router.plan(forward),
@@ -127,6 +148,7 @@ class Keeper:
             self._teller.tell(kind, forward, deadline=deadline, context=by)
             return opening
 
+    @to_the_end
     async def close(
         self, forward_id: str, forward: Forward | None, *, by: Context | None = None
     ) -> None:
@@ -135,8 +157,7 @@ class Keeper:
         Raises RouterError when it could not be confirmed; it is tried again
         until it is.
         """
-        async with self._lock:
-            self.view.changes += 1
+        async with self._turn():
             opening = self._ledger.openings.get(forward_id)
             if opening is None and forward is not None and self.is_open(forward_id, forward):
                 now = dt_util.utcnow()
@@ -150,17 +171,32 @@ class Keeper:
             if opening is not None:
                 await self._do.close([opening], Reason.TURNED_OFF, by)
 
+    @to_the_end
     async def close_all(self, reason: Reason, *, by: Context | None = None) -> None:
         """Close every opening; raises the first RouterError after trying all."""
-        async with self._lock:
-            self.view.changes += 1
+        async with self._turn():
             await self._do.close(self._ledger.openings.values(), reason, by)
 
     async def stop(self) -> None:
-        """Stop all timers and wait for what is under way; the router keeps its mappings."""
+        """Stop for good, after what is under way; the router keeps its mappings.
+
+        From now on another keeper may have the ledger: what waits for its turn
+        behind this must change nothing any more.
+        """
         async with self._lock:
+            self._stopped = True
             self._do.stop()
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for the turn to change something; raises KeeperStoppedError when it is too late."""
+        async with self._lock:
+            if self._stopped:
+                raise KeeperStoppedError
+            self.view.changes += 1
+            yield
+
+    @to_the_end
     async def reconcile(
         self, snapshot: Snapshot, changes: int, forwards: Mapping[str, Forward | None]
     ) -> Snapshot:
@@ -173,7 +209,7 @@ class Keeper:
         if self.view.snapshot and self._lock.locked():
             return self.view.snapshot
         async with self._lock:
-            if self.view.snapshot and changes != self.view.changes:
+            if self.view.snapshot and (self._stopped or changes != self.view.changes):
                 return self.view.snapshot
             lost = self._has_lost_its_mappings(snapshot)
             self.view.take(snapshot)
@@ -183,14 +219,25 @@ class Keeper:
             if self._ledger.is_unsaved:
                 with suppress(HomeAssistantError):  # Logged by Home Assistant; tried again.
                     await self._ledger.strike()
+            # What is open and should not be comes first, and together.
+            for verdict, reason in _CLOSED_FIRST.items():
+                overdue = [
+                    opening
+                    for opening in self._ledger.openings.values()
+                    if self._judge(opening, forwards, lost=lost) is verdict
+                ]
+                await self._close_quietly(overdue, reason)
             for opening in list(self._ledger.openings.values()):
-                await self._try_to_settle(opening, forwards, lost=lost)
+                if opening.phase is not Phase.CLOSING:
+                    await self._try_to_settle(opening, forwards, lost=lost)
             return self.view.snapshot or snapshot
 
     async def _recover(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
         """Fill a ledger that was lost from what the router shows, and close what has no forward."""
         found = openings_found(self._router, snapshot, forwards, dt_util.utcnow())
-        await self._ledger.record(*found)
+        # Once each: if this has to be tried again, their time must not begin anew.
+        known = self._ledger.openings
+        await self._ledger.record(*(row for row in found if row.forward.id not in known))
         for row in strays_found(self._router, snapshot, self._ledger.openings):
             LOGGER.warning("Closing %s: its forward is not known any more", row.external_ports)
             try:
@@ -199,16 +246,16 @@ class Keeper:
                 LOGGER.warning("Could not close %s: %s", row.external_ports, error)
                 return
             self.view.update(removed=(row,))
-        self._ledger.is_lost = False
+        self._ledger.note_found()
 
     def _has_lost_its_mappings(self, snapshot: Snapshot) -> bool:
         """Tell whether mappings that are missing now were lost and not removed."""
         earlier = self._ledger.last_seen
         if earlier is None:
             return False
-        return snapshot.restarted_since(earlier) or (
-            len(earlier.mappings) > 1 and not snapshot.mappings
-        )
+        # Of what was seen, we may have closed something since.
+        held = self.view.snapshot.mappings if self.view.snapshot else ()
+        return snapshot.restarted_since(earlier) or (len(held) > 1 and not snapshot.mappings)
 
     async def _try_to_settle(
         self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
@@ -230,20 +277,26 @@ class Keeper:
                 self._troubled.discard(forward.id)
                 LOGGER.info("%s is in order on the router again", forward.name)
 
-    async def _settle(
+    def _judge(
         self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
-    ) -> None:
-        """Do what the reconcile table says about one opening."""
-        wanted = forwards.get(opening.forward.id)
+    ) -> Verdict:
+        """Look one opening up in the reconcile table."""
         evidence = Evidence(
             deleted=opening.forward.id not in forwards,
-            wanted=wanted,
+            wanted=forwards.get(opening.forward.id),
             complete=all(map(self.view.holds, opening.mappings)),
             lists_all=self._router.capabilities.listing is Listing.FULL,
             lost=lost,
             now=dt_util.utcnow(),
         )
-        verdict = judge(opening, evidence)
+        return judge(opening, evidence)
+
+    async def _settle(
+        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
+    ) -> None:
+        """Do what the reconcile table says about one opening."""
+        wanted = forwards.get(opening.forward.id)
+        verdict = self._judge(opening, forwards, lost=lost)
         if verdict is Verdict.KEEP:
             await self._keep(opening)
         elif verdict is Verdict.RESTORE:
@@ -254,17 +307,27 @@ class Keeper:
             await self._do.remove(opening)
             await self._ledger.strike(opening.forward.id)
             self._teller.tell(Kind.OPEN_FAILED, opening.forward, reason=Reason.INTERRUPTED)
-        else:
-            reason = _REASONS.get(verdict) or opening.reason or Reason.TURNED_OFF
-            await self._do.close([opening], reason)
+        elif verdict is Verdict.REMOVED_ELSEWHERE:
+            await self._do.close([opening], Reason.REMOVED_ELSEWHERE)
+        else:  # Due since the others were closed.
+            await self._do.close([opening], _CLOSED_FIRST[verdict])
 
     async def _keep(self, opening: Opening) -> None:
-        """Go on with an opening that stands: after a restart its alarms are not set yet."""
-        if opening.phase is Phase.OPENING:
+        """Go on with an opening that stands: after a restart its alarms are not set yet.
+
+        Home Assistant may have died between the router's answer and the
+        ledger: the router's lease may end before the ledger thinks.
+        """
+        if self._do.is_renewing(opening.forward.id):
+            return
+        noted, shown = opening.lease_until, lease_end(self.view.find(opening.mappings))
+        if shown and (noted is None or shown < noted - _LEASES_ARE_COARSE):
+            opening = replace(opening, phase=Phase.OPEN, lease_until=shown)
+            await self._ledger.record(opening)
+        elif opening.phase is Phase.OPENING:
             opening = opening.within(Phase.OPEN)
             await self._ledger.record(opening)
-        if not self._do.is_renewing(opening.forward.id):
-            self._do.set_alarms(opening)
+        self._do.set_alarms(opening)
 
     async def _move(self, opening: Opening, wanted: Forward) -> None:
         """Close an opening whose forward was edited, and open what it is now."""
@@ -295,6 +358,8 @@ class Keeper:
     async def _close_due(self, deadlines: dict[str, datetime]) -> None:
         """Close the forwards whose time is up, unless it was extended meanwhile."""
         async with self._lock:
+            if self._stopped:
+                return
             self.view.changes += 1
             due = [
                 opening
@@ -306,12 +371,13 @@ class Keeper:
     async def _close_again(self) -> None:
         """Close what could not be closed before."""
         async with self._lock:
+            if self._stopped:
+                return
             self.view.changes += 1
-            for opening in list(self._ledger.openings.values()):
-                if opening.phase is Phase.CLOSING:
-                    await self._close_quietly([opening], opening.reason or Reason.TURNED_OFF)
+            openings = self._ledger.openings.values()
+            await self._close_quietly([o for o in openings if o.phase is Phase.CLOSING])
 
-    async def _close_quietly(self, openings: list[Opening], reason: Reason) -> None:
+    async def _close_quietly(self, openings: list[Opening], reason: Reason | None = None) -> None:
         """Close what nobody waits for; what fails has been told and is tried again."""
         try:
             await self._do.close(openings, reason)
@@ -320,10 +386,12 @@ class Keeper:
 
     async def _renew(self, forward_id: str, failures: int) -> None:
         async with self._lock:
+            if self._stopped:
+                return
+            self.view.changes += 1
             opening = self._ledger.openings.get(forward_id)
             if opening is None or opening.phase is not Phase.OPEN:
                 return
-            self.view.changes += 1
             try:
                 await self._do.open(opening, opening)
             except (RouterError, HomeAssistantError) as error:
@@ -341,11 +409,11 @@ class Keeper:
             return ()  # What this router can never hold is not open.
 
 
-# Why a verdict closes; Verdict.CLOSE goes on for the reason that there was.
-_REASONS = {
-    Verdict.CLOSE_OVERDUE: Reason.TIME_UP,
+# What closes without a look at the router, and why; CLOSE goes on for the reason that there was.
+_CLOSED_FIRST = {
+    Verdict.CLOSE: None,
     Verdict.CLOSE_DELETED: Reason.FORWARD_DELETED,
-    Verdict.REMOVED_ELSEWHERE: Reason.REMOVED_ELSEWHERE,
+    Verdict.CLOSE_OVERDUE: Reason.TIME_UP,
 }
 
 

@@ -5,6 +5,7 @@ and goes on, and postpones writes while Home Assistant stops; a port must not
 be opened on such a promise. Here a write has happened, or it raised.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -99,10 +100,11 @@ class Ledger:
         self.openings: dict[str, Opening] = {}
         self.learned: dict[str, str] = {}
         self.last_seen: Snapshot | None = None
-        # True while the disk has not taken what was dropped.
+        # True while the disk has not taken what was marked or dropped.
         self.is_unsaved = False
-        # True after `load` found a damaged file: there may be openings that
-        # only the router knows of.
+        # True after `load` found a damaged file, until `note_found`: there may
+        # be openings that only the router knows of. Kept on the disk, as the
+        # router may be away now and Home Assistant be restarted before it is back.
         self.is_lost = False
 
     async def load(self) -> None:
@@ -116,23 +118,28 @@ class Ledger:
         except LedgerUnreadableError:
             self.is_lost = True
             raise
+        self.is_lost = stored.get("lost", False)
         self.learned = stored.get("learned", {})
         self.openings = {
             opening.forward.id: opening
             for opening in map(_opening_from_json, stored.get("openings", ()))
         }
         if seen := stored.get("last_seen"):
-            self.last_seen = Snapshot(
-                taken_at=datetime.fromisoformat(seen["taken_at"]),
-                uptime=timedelta(seconds=seen["uptime"]),
-                external_address=None,
-                connected=None,
-                mappings=(),
-            )
+            self.last_seen = _seen_from_json(seen)
 
     async def record(self, *openings: Opening) -> None:
         """Put `openings` in place of those of the same forwards."""
         await self._save({**self.openings, **{opening.forward.id: opening for opening in openings}})
+
+    async def mark(self, *openings: Opening) -> None:
+        """Put `openings` in place of those of the same forwards, whether or not the disk takes it.
+
+        For those that are to be closed: that is tried until it succeeds.
+        `is_unsaved` tells until the disk has it.
+        """
+        self.openings = {**self.openings, **{opening.forward.id: opening for opening in openings}}
+        self.is_unsaved = True
+        await self._save(self.openings)
 
     async def strike(self, *forward_ids: str) -> None:
         """Drop the openings of these forwards: the router confirmed that they are closed.
@@ -144,6 +151,11 @@ class Ledger:
         self.is_unsaved = True
         await self._save(self.openings)
 
+    def note_found(self) -> None:
+        """All that only the router knew of is in here again; on disk with the next change."""
+        self.is_lost = False
+        self.is_unsaved = True
+
     async def remove(self) -> None:
         """Delete the file."""
         await self._hass.async_add_executor_job(lambda: self._path.unlink(missing_ok=True))
@@ -154,6 +166,8 @@ class Ledger:
             "learned": self.learned,
             "openings": [_opening_to_json(opening) for opening in openings.values()],
         }
+        if self.is_lost:
+            data["lost"] = True
         if self.last_seen and self.last_seen.uptime is not None:
             data["last_seen"] = {
                 "taken_at": self.last_seen.taken_at.isoformat(),
@@ -204,6 +218,7 @@ class _LedgerJson(TypedDict):
     learned: dict[str, str]
     openings: list[_OpeningJson]
     last_seen: NotRequired[_SeenJson]
+    lost: NotRequired[bool]
 
 
 def _write(path: Path, data: _LedgerJson) -> None:
@@ -217,11 +232,26 @@ def _read(path: Path) -> _LedgerJson:
         stored = cast("_LedgerJson", load_json_object(path, default={})) or empty
         for opening in stored["openings"]:
             _opening_from_json(opening)
+        if seen := stored.get("last_seen"):
+            _seen_from_json(seen)
+        stored.get("learned", {}).items()
     except (HomeAssistantError, KeyError, TypeError, ValueError, AttributeError) as error:
         kept_as = path.with_name(f"{path.name}.corrupt.{dt_util.utcnow():%Y-%m-%dT%H-%M-%S}")
         path.replace(kept_as)
+        with suppress(HomeAssistantError):  # Logged by Home Assistant.
+            _write(path, {**empty, "lost": True})
         raise LedgerUnreadableError(kept_as) from error
     return stored
+
+
+def _seen_from_json(data: _SeenJson) -> Snapshot:
+    return Snapshot(
+        taken_at=datetime.fromisoformat(data["taken_at"]),
+        uptime=timedelta(seconds=data["uptime"]),
+        external_address=None,
+        connected=None,
+        mappings=(),
+    )
 
 
 def _mapping_to_json(mapping: PortMapping) -> _MappingJson:

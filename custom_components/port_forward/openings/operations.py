@@ -86,9 +86,7 @@ class Operations:
             if held is None:
                 await self._forget_unless_left(asked, error.left)
             raise
-        opening = replace(
-            asked, phase=Phase.OPEN, mappings=granted, lease_until=_lease_until(granted)
-        )
+        opening = replace(asked, phase=Phase.OPEN, mappings=granted, lease_until=lease_end(granted))
         self._ledger.learned = dict(self._router.learned)
         try:
             await self._ledger.record(opening)
@@ -97,22 +95,25 @@ class Operations:
             if held is None:
                 await self.close([opening], Reason.NOT_SAVED)
             raise
-        self._view.update(added=granted)
+        self._view.update(opening.forward.id, added=granted)
         self.set_alarms(opening)
         return opening
 
     async def close(
-        self, openings: Iterable[Opening], reason: Reason, by: Context | None = None
+        self, openings: Iterable[Opening], reason: Reason | None, by: Context | None = None
     ) -> None:
         """Close all that can be closed, and write the ledger but twice.
 
-        Raises the first RouterError; what could not be closed is tried again.
+        `reason` None is the one that each of them has. Raises the first
+        RouterError; what could not be closed is tried again, all of it at once.
         """
         closing = [opening.within(Phase.CLOSING, reason) for opening in openings]
+        if not closing:
+            return
         # A disk that is full must not keep a port open. Home Assistant has
         # logged it; without the note a restart would just find the port again.
         with suppress(HomeAssistantError):
-            await self._ledger.record(*closing)
+            await self._ledger.mark(*closing)
         closed: list[str] = []
         failure: RouterError | None = None
         for opening in closing:
@@ -135,12 +136,17 @@ class Operations:
                     deadline=opening.deadline,
                     context=by,
                 )
-        await self._ledger.strike(*closed)
-        self._view.update()  # The deadlines are gone with the openings.
         if failure:
             self._schedule_retry()
+        else:
+            self._failed_closes = 0
+        try:
+            await self._ledger.strike(*closed)
+        finally:
+            # The deadlines are gone with the openings.
+            self._view.update(*(opening.forward.id for opening in closing))
+        if failure:
             raise failure
-        self._failed_closes = 0
 
     async def remove(self, opening: Opening) -> None:
         """Remove its mappings from the router.
@@ -156,7 +162,7 @@ class Operations:
             except RouterError as error:
                 failure = failure or error
             else:
-                self._view.update(removed=(mapping,))
+                self._view.update(opening.forward.id, removed=(mapping,))
         if failure:
             raise failure
 
@@ -180,10 +186,11 @@ class Operations:
         if failures:
             delay = float(_RENEWAL_RETRIES[min(failures, len(_RENEWAL_RETRIES)) - 1])
         else:
-            delay = (lease_until - now).total_seconds() / 2
+            # Nothing remains where nobody renewed it, and it is there all the same.
+            delay = (lease_until - now).total_seconds() / 2 if lease_until > now else 1.0
         self._timers.start(
             forward_id,
-            max(1.0, delay * random.uniform(0.9, 1.0)),  # noqa: S311  spreads load, guards nothing
+            delay * random.uniform(0.9, 1.0),  # noqa: S311  spreads load, guards nothing
             partial(self._renew, forward_id, failures),
         )
 
@@ -205,7 +212,7 @@ class Operations:
             await self._ledger.record(
                 replace(opening, phase=Phase.CLOSING, reason=Reason.REFUSED, mappings=tuple(left))
             )
-            self._view.update(added=left)
+            self._view.update(opening.forward.id, added=left)
             self._schedule_retry()
         else:
             await self._ledger.strike(opening.forward.id)
@@ -239,6 +246,7 @@ class Operations:
             )
 
 
-def _lease_until(granted: Collection[PortMapping]) -> datetime | None:
-    leases = [row.lease for row in granted if row.lease]
+def lease_end(rows: Collection[PortMapping]) -> datetime | None:
+    """Return when the router lets go of the first of these rows, None when it does not."""
+    leases = [row.lease for row in rows if row.lease]
     return dt_util.utcnow() + min(leases) if leases else None

@@ -1,6 +1,6 @@
 """What the router holds, as far as it is known now."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from ..routers.model import PortMapping, Snapshot
@@ -13,8 +13,8 @@ class View:
     which it moved may show the time before the change and must not be used.
     """
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
-        """Know nothing yet; `on_change` is called when a command has changed something."""
+    def __init__(self, on_change: Callable[[Collection[str]], None]) -> None:
+        """Know nothing yet; `on_change` is told the ids of the forwards that a command changed."""
         self.snapshot: Snapshot | None = None
         self.changes = 0
         self._on_change = on_change
@@ -30,10 +30,17 @@ class View:
         row = self._rows.get(_place(mapping))
         return row is not None and row.enabled
 
+    def find(self, mappings: Iterable[PortMapping]) -> list[PortMapping]:
+        """Return the rows of these mappings, as far as they are there."""
+        return [row for mapping in mappings if (row := self._rows.get(_place(mapping)))]
+
     def update(
-        self, *, removed: Collection[PortMapping] = (), added: Collection[PortMapping] = ()
+        self,
+        *forward_ids: str,
+        removed: Collection[PortMapping] = (),
+        added: Collection[PortMapping] = (),
     ) -> None:
-        """Show what the router has just confirmed, without waiting for a poll."""
+        """Show what the router has just confirmed of these forwards, without waiting for a poll."""
         self.changes += 1
         if self.snapshot is None:
             return
@@ -41,7 +48,7 @@ class View:
             self._rows.pop(_place(mapping), None)
         self._rows.update((_place(row), row) for row in added)
         self.snapshot = replace(self.snapshot, mappings=tuple(self._rows.values()))
-        self._on_change()
+        self._on_change(frozenset(forward_ids))
 
 
 def _place(mapping: PortMapping) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""The measurements behind docs/reliability.md, as commands that anybody can run."""
