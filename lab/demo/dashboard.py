@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .state import LOOPBACK, Ports
+from .scene import Scene
 
 TITLE = "Port Forward"
 URL_PATH = "port-forward"
@@ -15,28 +15,17 @@ FULL_WIDTH = {"columns": "full"}
 TO_TRY = """\
 1. Switch on **Front door camera**. It answers at [{camera}]({camera}) and here on the dashboard, \
 until you switch it off.
-2. Look at [the router's own page]({router}): it shows what the router really holds.
+2. Look at {look}. It shows what the router really holds.
 3. Add a port forward of your own: [Devices & services]({integration}) → *Add port forward*. \
 The camera is at internal host `{host}`, port `{port}`.
 
-In this demo `{host}` is your home and the internet at once: where the router of a real home would \
-open a port of its external address, this one opens it here. Nothing leaves this computer.
+{about}
 """
 
 
-def camera_url(ports: Ports) -> str:
-    """Return where the camera answers while its switch is on."""
-    return f"http://{LOOPBACK}:{ports.external}/"
-
-
-def router_url(ports: Ports) -> str:
-    """Return the router's own page."""
-    return f"http://{LOOPBACK}:{ports.router}/"
-
-
-def dashboard(ports: Ports) -> dict[str, Any]:
+def dashboard(scene: Scene) -> dict[str, Any]:
     """Return the configuration of the dashboard."""
-    camera = camera_url(ports)
+    camera = scene.camera_url
     return {
         "views": [
             {
@@ -75,10 +64,11 @@ def dashboard(ports: Ports) -> dict[str, Any]:
                                 "type": "markdown",
                                 "content": TO_TRY.format(
                                     camera=camera,
-                                    router=router_url(ports),
+                                    look=scene.look,
+                                    about=scene.about,
                                     integration="/config/integrations/integration/port_forward",
-                                    host=LOOPBACK,
-                                    port=ports.camera,
+                                    host=scene.camera_host,
+                                    port=scene.ports.camera,
                                 ),
                             },
                         ],

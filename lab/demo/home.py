@@ -9,7 +9,7 @@ from typing import Any
 
 from ..home_assistant import RealHomeAssistant
 from .dashboard import TITLE, URL_PATH, dashboard
-from .state import LOOPBACK, Ports
+from .scene import Scene
 
 DOMAIN = "port_forward"
 ENTRIES = "/api/config/config_entries/entry"
@@ -19,15 +19,15 @@ SUBENTRY_FLOW = "/api/config/config_entries/subentries/flow"
 type Json = dict[str, Any]
 
 
-def forwards(ports: Ports) -> list[dict[str, str]]:
+def forwards(scene: Scene) -> list[dict[str, str]]:
     """Return the forwards of the demo as the form takes them.
 
     Both lead to the camera, which shows its picture over TCP and echoes UDP.
     """
     where = {
-        "internal_host": LOOPBACK,
-        "internal_ports": str(ports.camera),
-        "external_ports": str(ports.external),
+        "internal_host": scene.camera_host,
+        "internal_ports": str(scene.ports.camera),
+        "external_ports": str(scene.ports.external),
     }
     return [
         {"name": "Front door camera", "protocol": "tcp", **where},
@@ -35,14 +35,14 @@ def forwards(ports: Ports) -> list[dict[str, str]]:
     ]
 
 
-async def furnish(ha: RealHomeAssistant, url: str, ports: Ports) -> None:
-    """Add the router with this description URL, its forwards and the dashboard."""
+async def furnish(ha: RealHomeAssistant, scene: Scene) -> None:
+    """Add the router, its forwards and the dashboard."""
     form = await ha.post(FLOW, {"handler": DOMAIN})
-    entry = await _submit(ha, FLOW, form["flow_id"], {"url": url})
+    entry = await _submit(ha, FLOW, form["flow_id"], {"url": scene.description_url})
     entry_id = entry["result"]["entry_id"]
     # The router's flow has led on to the form of the first forward.
     _, first_form = entry["next_flow"]
-    first, *others = forwards(ports)
+    first, *others = forwards(scene)
     await _submit(ha, SUBENTRY_FLOW, first_form, first)
     for forward in others:
         form = await ha.post(SUBENTRY_FLOW, {"handler": [entry_id, "forward"]})
@@ -55,16 +55,16 @@ async def furnish(ha: RealHomeAssistant, url: str, ports: Ports) -> None:
         show_in_sidebar=True,
         require_admin=False,
     )
-    await ha.command("lovelace/config/save", url_path=URL_PATH, config=dashboard(ports))
+    await ha.command("lovelace/config/save", url_path=URL_PATH, config=dashboard(scene))
     await ha.command("frontend/set_system_data", key="core", value={"default_panel": URL_PATH})
 
 
-async def move(ha: RealHomeAssistant, url: str, ports: Ports) -> None:
+async def move(ha: RealHomeAssistant, scene: Scene) -> None:
     """Tell Home Assistant that ports have changed since the last run.
 
     What the user has deleted meanwhile stays deleted.
     """
-    by_name = {forward["name"]: forward for forward in forwards(ports)}
+    by_name = {forward["name"]: forward for forward in forwards(scene)}
     for entry in await ha.get(f"{ENTRIES}?domain={DOMAIN}"):
         entry_id = entry["entry_id"]
         # The forwards first: with the router, Home Assistant opens again what was open.
@@ -76,12 +76,12 @@ async def move(ha: RealHomeAssistant, url: str, ports: Ports) -> None:
                 )
                 await _submit(ha, SUBENTRY_FLOW, form["flow_id"], forward)
         form = await ha.post(FLOW, {"handler": DOMAIN, "entry_id": entry_id})
-        await _submit(ha, FLOW, form["flow_id"], {"url": url})
+        await _submit(ha, FLOW, form["flow_id"], {"url": scene.description_url})
         # Home Assistant does it by itself, but we wait for it before we say that all is ready.
         await ha.post(f"{ENTRIES}/{entry_id}/reload", {})
     boards = await ha.command("lovelace/dashboards/list")
     if any(board["url_path"] == URL_PATH for board in boards):
-        await ha.command("lovelace/config/save", url_path=URL_PATH, config=dashboard(ports))
+        await ha.command("lovelace/config/save", url_path=URL_PATH, config=dashboard(scene))
 
 
 async def _submit(

@@ -1,6 +1,7 @@
 """The router's daemon: Debian's miniupnpd."""
 
 import asyncio
+import shutil
 import signal
 import socket
 import tempfile
@@ -10,6 +11,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID, uuid4
 
+from .names import FILES
 from .network import (
     FORWARD_CHAIN,
     LAN,
@@ -90,8 +92,9 @@ class RealRouter:
         self.description_url = f"http://{ROUTER}:{PORT}/rootDesc.xml"
         self.udn = f"uuid:{uuid or uuid4()}"
         self._name = name
-        self._files = tempfile.TemporaryDirectory(prefix="miniupnpd-")
-        self._directory = Path(self._files.name)
+        files = FILES / network.router.name
+        files.mkdir(parents=True, exist_ok=True)
+        self._directory = Path(tempfile.mkdtemp(dir=files))
         self._lease_file: Path | None = None
         if lease_file is not None:
             self._lease_file = self._directory / "leases"
@@ -123,7 +126,7 @@ class RealRouter:
     ) -> None:
         """Stop, and remove its files."""
         await self.stop()
-        self._files.cleanup()
+        shutil.rmtree(self._directory)
 
     async def start(self) -> None:
         """Start it and wait until it answers. Raises RuntimeError with its log when it does not."""

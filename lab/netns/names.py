@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import shutil
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,9 @@ from .process import CommandFailedError, run
 from .requirements import program
 
 ROLES = ("internet", "router", "home_assistant", "camera")
+
+FILES = Path("/run/port-forward-lab")
+"""Where networks keep their files, each in a folder named as its router's namespace."""
 
 _PREFIX = "port-forward"
 _NAME = re.compile(rf"{_PREFIX}-(?P<label>\w+)-(?P<pid>\d+)-(?P<start>\d+)-\d+-(?P<role>\w+)")
@@ -72,13 +76,14 @@ async def sweep() -> None:
 
 
 async def remove(namespace: Namespace) -> None:
-    """End all processes in a namespace, and delete it; fine if it is gone."""
+    """End all processes in a namespace, and delete it and its files; fine if it is gone."""
     # Another process may be sweeping the same.
     with suppress(CommandFailedError):
         for pid in (await run(program("ip"), "netns", "pids", namespace.name)).split():
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         await run(program("ip"), "netns", "delete", namespace.name)
+    shutil.rmtree(FILES / namespace.name, ignore_errors=True)
 
 
 def _started(pid: int) -> int | None:
