@@ -90,7 +90,7 @@ def _started(pid: int) -> int | None:
     """Return when a process started, in ticks since the machine did; None without it."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except FileNotFoundError, ProcessLookupError:
         return None
     # The name of the program, in parentheses, may hold blanks.
     return int(stat.rpartition(")")[2].split()[_STARTED])
