@@ -106,23 +106,29 @@ class Trial:
                 self._accounts[forward.id] = Account()
                 self._history[forward.id] = []
                 self._by_key |= {(forward.router, key): forward for key in forward.keys}
-            await self._start()
-            for number in range(kills):
-                storm = plan(
-                    self._seed, number, self._count, longest=self._longest, lease=self._lease
-                )
-                await self._storm(storm)
-                await asyncio.sleep(storm.kill.dead_for)
-                await self._start()
-                await asyncio.sleep(SETTLED_WITHIN)
-                self._inspect()
-                self._say(
-                    f"{number + 1:3} killed {storm.kill.blow.name.lower():5}"
-                    f" {len(home.own_rows()[0])}+{len(home.own_rows()[1])} rows open,"
-                    f" {len(self.result.violations)} violations"
-                )
-            await self._finish()
+            try:
+                await self._rounds(kills)
+            finally:
+                # The routers are switched off now, which closes everything.
+                self._by_key.clear()
         return self.result
+
+    async def _rounds(self, kills: int) -> None:
+        await self._start()
+        for number in range(kills):
+            storm = plan(self._seed, number, self._count, longest=self._longest, lease=self._lease)
+            await self._storm(storm)
+            await asyncio.sleep(storm.kill.dead_for)
+            await self._start()
+            await asyncio.sleep(SETTLED_WITHIN)
+            self._inspect()
+            own = self._home.own_rows()
+            self._say(
+                f"{number + 1:3} killed {storm.kill.blow.name.lower():5}"
+                f" {len(own[0])}+{len(own[1])} rows open,"
+                f" {len(self.result.violations)} violations"
+            )
+        await self._finish()
 
     async def _start(self) -> None:
         self._started = time.time()

@@ -23,7 +23,7 @@ from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import translated_errors
 from .openings import Opening
 from .routers.model import PortMapping
-from .targets import async_targets
+from .targets import async_check_rights, async_chosen, async_ready, async_target
 
 ATTR_DURATION: Final = "duration"
 ATTR_UNTIL: Final = "until"
@@ -69,7 +69,7 @@ async def _async_open(call: ServiceCall) -> ServiceResponse:
     """Open the forwards, and answer where each can be reached until when."""
     chosen = deadline_of(call.data.get(ATTR_DURATION), call.data.get(ATTR_UNTIL))
     answer: dict[str, JsonObjectType] = {}
-    for target in await async_targets(call.hass, call):
+    for target in await async_ready(call.hass, call.context, async_chosen(call.hass, call)):
         coordinator = target.coordinator
         with translated_errors():
             opening = await coordinator.async_open(
@@ -82,8 +82,11 @@ async def _async_open(call: ServiceCall) -> ServiceResponse:
 async def _async_close(call: ServiceCall) -> None:
     """Close the forwards: all that can be closed, before the first failure is told."""
     failure: HomeAssistantError | None = None
-    for target in await async_targets(call.hass, call):
+    entities = async_chosen(call.hass, call)
+    await async_check_rights(call.hass, call.context, entities)
+    for entity in entities:
         try:
+            target = async_target(call.hass, entity)
             with translated_errors():
                 await target.coordinator.async_close(target.forward_id, by=call.context)
         except HomeAssistantError as error:

@@ -24,13 +24,13 @@ class Target:
     coordinator: PortForwardCoordinator
 
 
-async def async_targets(hass: HomeAssistant, call: ServiceCall) -> list[Target]:
-    """Return the forwards that the call is for, all of them ready.
+@callback
+def async_chosen(hass: HomeAssistant, call: ServiceCall) -> list[er.RegistryEntry]:
+    """Return the switches of the forwards that the call is for.
 
     Home Assistant's own entity actions pass over what is unknown or away in
     silence; whoever opens or closes a port has to be told. Raises
-    ServiceValidationError for an entity that is no port forward,
-    HomeAssistantError for a router that is away, and Unauthorized.
+    ServiceValidationError for an entity that is no port forward, and for none.
     """
     selected = async_extract_referenced_entity_ids(hass, TargetSelection(call.data))
     registry = er.async_get(hass)
@@ -47,7 +47,7 @@ async def async_targets(hass: HomeAssistant, call: ServiceCall) -> list[Target]:
         )
     if not found:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_target")
-    return await async_ready(hass, call.context, found)
+    return found
 
 
 async def async_ready(
@@ -57,12 +57,19 @@ async def async_ready(
 
     Raises Unauthorized, and HomeAssistantError for a router that is away.
     """
+    await async_check_rights(hass, context, entities)
+    return [async_target(hass, entity) for entity in entities]
+
+
+async def async_check_rights(
+    hass: HomeAssistant, context: Context, entities: Sequence[er.RegistryEntry]
+) -> None:
+    """Raise Unauthorized when one of the switches may not be changed."""
     for entity in entities:
         if not await async_may(hass, context, entity.entity_id, POLICY_CONTROL):
             raise Unauthorized(
                 context=context, entity_id=entity.entity_id, permission=POLICY_CONTROL
             )
-    return [async_target(hass, entity) for entity in entities]
 
 
 async def async_may(hass: HomeAssistant, context: Context, entity_id: str, policy: str) -> bool:

@@ -112,15 +112,15 @@ async def test_wrong_forwards(ui: Ui, door: ForwardOnScreen, port: int) -> None:
 async def test_options(
     ui: Ui, ha: RealHomeAssistant, router: VirtualRouter, door: ForwardOnScreen, changes: list[str]
 ) -> None:
-    two_hours = {"entity_id": door.switch, "duration": {"hours": 2}}  # longer than a lease
-    await ha.call("port_forward", "open", **two_hours)
+    two_hours = {"hours": 2}  # longer than a lease
+    await ha.call("port_forward", "open", entity_id=door.switch, duration=two_hours)
     assert [mapping.lease for mapping in router.mappings] == [3600]
 
     await ui.set_options(door.entry, refresh_interval=30, lease=600)
     await ha.wait_for_state(door.switch, "on")
     assert len(changes) == 1
     await ui.turn_off(door)
-    await ha.call("port_forward", "open", **two_hours)
+    await ha.call("port_forward", "open", entity_id=door.switch, duration=two_hours)
     assert [mapping.lease for mapping in router.mappings] == [600]
 
     step = await ha.post(OPTIONS_FLOW, {"handler": door.entry})

@@ -305,22 +305,28 @@ async def test_many_that_end_at_the_same_second(
     router: VirtualRouter,
     entry: MockConfigEntry,
 ) -> None:
+    """For a thousand there is `python -m bench.mass`."""
     router.quirks.add(Quirk.Q01)  # none of them goes by itself
-    ports = [free_port() for _ in range(20)]
+    ports: set[int] = set()
+    while len(ports) < 100:
+        ports.add(free_port())
     for number, port in enumerate(ports):
-        add_forward(
-            hass,
-            entry,
-            forward_data(port, until_closed=False, close_after=HALF_AN_HOUR),
-            title=f"Forward {number}",
-        )
+        add_forward(hass, entry, forward_data(port), title=f"Forward {number}")
     await set_up(hass, entry)
-    for number in range(20):
-        await switch(hass, "turn_on", f"switch.forward_{number}")
-    assert len(router.mappings) == 20
+    await hass.services.async_call(
+        DOMAIN,
+        "open",
+        {
+            "entity_id": [f"switch.forward_{number}" for number in range(len(ports))],
+            "duration": {"minutes": 30},
+        },
+        blocking=True,
+    )
+    assert len(router.mappings) == len(ports)
     await pass_time(hass, freezer, 1801)
     assert not router.mappings
-    assert router.requests["DeletePortMapping"] == 20
+    assert router.requests["DeletePortMapping"] == len(ports)
+    assert phases(hass, entry) == []
 
 
 async def test_an_opening_whose_time_is_over_when_its_turn_comes_is_refused(

@@ -14,7 +14,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 from custom_components.port_forward.const import DOMAIN
 from lab.virtual_router import Fault, VirtualRouter, free_port
 
-from .conftest import add_forward, forward_data, refresh, set_up, state_of, switch
+from .conftest import add_forward, forward_data, make_entry, refresh, set_up, state_of, switch
 
 
 @pytest.fixture
@@ -100,6 +100,21 @@ async def test_close_tries_all_before_it_fails(
         await call(hass, "close", entity_id=["switch.camera", "switch.plex"])
     assert [state_of(hass), state_of(hass, "switch.plex")] == ["on", "off"]
     await refresh(hass, ready)
+    assert not router.mappings
+
+
+async def test_close_is_not_kept_from_one_router_by_another_that_is_away(
+    hass: HomeAssistant, router: VirtualRouter, ready: MockConfigEntry
+) -> None:
+    await switch(hass, "turn_on")
+    async with VirtualRouter() as other:
+        away = await make_entry(hass, other)
+        add_forward(hass, away, forward_data(free_port()), title="Attic")
+        await set_up(hass, away)
+    await refresh(hass, away)
+    with pytest.raises(HomeAssistantError) as raised:
+        await call(hass, "close", entity_id=["switch.attic", "switch.camera"])
+    assert raised.value.translation_key == "router_away"
     assert not router.mappings
 
 

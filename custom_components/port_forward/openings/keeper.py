@@ -214,10 +214,11 @@ class Keeper:
             lost = self._has_lost_its_mappings(snapshot)
             self.view.take(snapshot)
             self._ledger.last_seen = snapshot
-            if self._ledger.is_lost:
-                await self._recover(snapshot, forwards)
-            if self._ledger.is_unsaved:
-                with suppress(HomeAssistantError):  # Logged by Home Assistant; tried again.
+            # A full disk is logged by Home Assistant, and tried again next time.
+            with suppress(HomeAssistantError):
+                if self._ledger.is_lost:
+                    await self._recover(snapshot, forwards)
+                if self._ledger.is_unsaved:
                     await self._ledger.strike()
             # What is open and should not be comes first, and together.
             for verdict, reason in _CLOSED_FIRST.items():

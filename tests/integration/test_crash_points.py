@@ -1,0 +1,221 @@
+"""Home Assistant dies at every point of an operation, and starts again.
+
+What survives it is the ledger on the disk and the table of the router. Both
+are noted before and after each request of an operation; between two notes
+either has changed once at the most, so these are all the states that a kill
+can leave behind.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+
+from custom_components.port_forward.const import DOMAIN
+from lab.virtual_router import VirtualMapping, VirtualRouter, free_port
+from lab.virtual_router.web import Request, Response
+
+from .conftest import (
+    add_forward,
+    forward_data,
+    ledger_of,
+    ledger_path,
+    make_entry,
+    refresh,
+    set_up,
+    state_of,
+    switch,
+    up_for_a_day,
+)
+
+FOREIGN = "127.0.0.9"
+
+type Remains = tuple[str, tuple[VirtualMapping, ...]]
+"""The text of the ledger, and the rows of the router."""
+
+
+@dataclass(kw_only=True)
+class House:
+    """A router with a camera's forward of TCP and UDP, and a stranger's row."""
+
+    hass: HomeAssistant
+    freezer: FrozenDateTimeFactory
+    router: VirtualRouter
+    entry: MockConfigEntry
+    ledger: Path
+    noted: list[Remains] = field(default_factory=list)
+
+    def note(self) -> None:
+        """Note what a kill would leave behind now."""
+        remains = (self.ledger.read_text(), self.router.mappings)
+        if remains not in self.noted:
+            self.noted.append(remains)
+
+    async def open(self, **duration: float) -> None:
+        """Open the camera's forward for so long."""
+        await self.hass.services.async_call(
+            DOMAIN,
+            "open",
+            {"entity_id": "switch.camera", "duration": duration},
+            blocking=True,
+        )
+
+    async def pass_time(self, **time: float) -> None:
+        """Let the clock go on."""
+        self.freezer.tick(timedelta(**time))
+        async_fire_time_changed(self.hass)
+        await self.hass.async_block_till_done(wait_background_tasks=True)
+
+    async def start_from(self, remains: Remains) -> None:
+        """Start Home Assistant on what a kill left behind."""
+        text, rows = remains
+        await self.hass.config_entries.async_unload(self.entry.entry_id)
+        self.ledger.write_text(text)
+        self.router.wans[0].clear()
+        for row in rows:
+            await self.router.wans[0].put(row)
+        await self.hass.config_entries.async_setup(self.entry.entry_id)
+        await self.hass.async_block_till_done()
+
+
+@pytest.fixture
+async def house(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[House]:
+    """A house in which all is noted from now on, with the forward closed."""
+    router = VirtualRouter()
+    handle = router._handler.handle
+    notes: list[Callable[[], None]] = []
+
+    async def note_and_handle(request: Request) -> Response | None:
+        for note in notes:
+            note()
+        response = await handle(request)
+        for note in notes:
+            note()
+        return response
+
+    monkeypatch.setattr(router._handler, "handle", note_and_handle)
+    async with router:
+        up_for_a_day(router)
+        entry = await make_entry(hass, router)
+        port = free_port()
+        await router.add_foreign(
+            protocol="TCP", external_port=free_port(), internal_host=FOREIGN, internal_port=1
+        )
+        add_forward(hass, entry, forward_data(port, protocol="both"))
+        await set_up(hass, entry)
+        await switch(hass, "turn_on")  # the ledger is there from now on
+        await switch(hass, "turn_off")
+        house = House(
+            hass=hass,
+            freezer=freezer,
+            router=router,
+            entry=entry,
+            ledger=ledger_path(hass, entry),
+        )
+        notes.append(house.note)
+        yield house
+
+
+async def opened(house: House) -> None:
+    await house.open(minutes=30)
+
+
+async def extended(house: House) -> None:
+    await house.open(minutes=50)
+
+
+async def shortened(house: House) -> None:
+    await house.open(minutes=10)
+
+
+async def closed(house: House) -> None:
+    await switch(house.hass, "turn_off")
+
+
+async def overdue(house: House) -> None:
+    await house.pass_time(minutes=31)
+
+
+async def kept_open(house: House) -> None:
+    await switch(house.hass, "turn_on")
+
+
+async def renewed(house: House) -> None:
+    await house.pass_time(minutes=31)
+
+
+async def lost_and_restored(house: House) -> None:
+    await house.router.restart(change_port=False)
+    house.noted.clear()  # The router is one that has restarted, at every point.
+    await refresh(house.hass, house.entry)
+
+
+@pytest.mark.parametrize(
+    ("before", "operation", "outcomes"),
+    [
+        (None, opened, {None, 30}),
+        (opened, extended, {30, 50}),
+        (opened, shortened, {30, 10}),
+        (opened, closed, {30, None}),
+        (opened, overdue, {None}),
+        (kept_open, renewed, {0}),
+        (kept_open, closed, {0, None}),
+        (kept_open, lost_and_restored, {0}),
+        (opened, lost_and_restored, {30}),
+    ],
+)
+async def test_killed_at_every_point_of(
+    house: House,
+    before: Callable[[House], Coroutine[None, None, None]] | None,
+    operation: Callable[[House], Coroutine[None, None, None]],
+    outcomes: set[int | None],
+) -> None:
+    """Afterwards it is closed (None), open until closed (0), or for so many minutes."""
+    start = dt_util.utcnow()
+    if before:
+        await before(house)
+    house.noted.clear()
+    house.note()
+    await operation(house)
+    house.note()
+    assert len(house.noted) > 2
+    foreign = foreign_of(house.noted[0])
+    seen: set[int | None] = set()
+    for remains in list(house.noted):
+        assert foreign_of(remains) == foreign
+        await house.start_from(remains)
+        seen.add(judge(house, start, foreign))
+    assert seen == outcomes
+
+
+def foreign_of(remains: Remains) -> list[VirtualMapping]:
+    return [row for row in remains[1] if row.internal_host == FOREIGN]
+
+
+def judge(house: House, start: datetime, foreign: list[VirtualMapping]) -> int | None:
+    """Return what became of it, after a look whether router, ledger and switch agree."""
+    rows = house.router.mappings
+    assert [row for row in rows if row.internal_host == FOREIGN] == foreign
+    ours = {(row.protocol.lower(), str(row.external_port)) for row in rows if row not in foreign}
+    openings = ledger_of(house.hass, house.entry)["openings"]
+    assert ours == {
+        (*mapping["protocols"], mapping["external_ports"])
+        for opening in openings
+        for mapping in opening["mappings"]
+    }
+    assert state_of(house.hass) == ("on" if ours else "off")
+    if not openings:
+        return None
+    (opening,) = openings
+    assert opening["phase"] == "open"
+    if opening["deadline"] is None:
+        return 0
+    return round((datetime.fromisoformat(opening["deadline"]) - start) / timedelta(minutes=1))
