@@ -186,12 +186,18 @@ async def test_replaced_by_somebody_else_is_left_to_them(
     assert ledger_of(hass, opened)["openings"] == []
 
 
+@pytest.mark.parametrize("noted", [-3600, 0.9])
 async def test_run_out_while_home_assistant_was_off_is_made_again(
-    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, external_port: int
+    hass: HomeAssistant,
+    router: VirtualRouter,
+    opened: MockConfigEntry,
+    external_port: int,
+    noted: float,
 ) -> None:
+    """Also if the ledger thinks that it has a moment to go: it was told in whole seconds."""
     await hass.config_entries.async_unload(opened.entry_id)
     await router.remove("TCP", external_port)
-    edit_ledger(hass, opened, lease_until="2026-01-01T00:00:00+00:00")
+    edit_ledger(hass, opened, lease_until=hass_time(seconds=noted).isoformat())
     await set_up(hass, opened)
     assert state_of(hass) == "on"
     assert len(router.mappings) == 1

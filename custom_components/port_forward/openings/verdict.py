@@ -64,7 +64,10 @@ def _judge_open(opening: Opening, evidence: Evidence) -> Verdict:
         return Verdict.RESTORE
     if evidence.complete or opening.is_overdue(evidence.now + _ABOUT_TO_END):
         return Verdict.KEEP
-    if evidence.lost or (opening.lease_until and opening.lease_until <= evidence.now):
+    # What remains of a lease is told in whole seconds, too: it may be over
+    # before it was expected to be.
+    ran_out = opening.lease_until and opening.lease_until <= evidence.now + _ABOUT_TO_END
+    if evidence.lost or ran_out:
         return Verdict.RESTORE
     return Verdict.REMOVED_ELSEWHERE if evidence.lists_all else Verdict.KEEP
 
