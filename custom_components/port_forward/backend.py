@@ -5,13 +5,12 @@ from datetime import timedelta
 from functools import partial
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
-from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from .announce import async_announce
-from .const import CONF_DRIVER, CONF_WAN, DOMAIN, LOGGER
+from .const import CONF_DRIVER, DOMAIN, LOGGER
 from .openings import Keeper, Ledger, LedgerUnreadableError, Opening, Reason
 from .routers.registry import DRIVERS
 from .routers.router import Router
@@ -21,8 +20,7 @@ def make_router(hass: HomeAssistant, entry: ConfigEntry, learned: Mapping[str, s
     """Return the driver of the entry, not yet connected."""
     # Routers sign their own certificates, if they speak TLS at all.
     session = async_get_clientsession(hass, verify_ssl=False)
-    driver = DRIVERS[entry.data[CONF_DRIVER]]
-    return driver(session, entry.data[CONF_URL], wan=entry.data[CONF_WAN], learned=learned)
+    return DRIVERS[entry.data[CONF_DRIVER]](session, entry.data, learned=learned)
 
 
 async def async_load_ledger(hass: HomeAssistant, entry: ConfigEntry) -> Ledger:

@@ -97,7 +97,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         """Take a snapshot and let the keeper bring the openings in order."""
         changes = self.keeper.view.changes
         try:
-            snapshot = await self.router.snapshot()
+            snapshot = await self.router.snapshot(self.keeper.mappings)
         except RouterError as error:
             raise _update_failed(error) from error
         for subentry in self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):

@@ -41,7 +41,7 @@ def test_nothing_but_the_standard_library_and_two_more_is_imported() -> None:
 async def test_drivers_keep_the_contract(session: aiohttp.ClientSession) -> None:
     assert set(DRIVERS) == {"upnp"}
     for driver in DRIVERS.values():
-        router = driver(session, "http://127.0.0.1:9/", wan=None, learned={})
+        router = driver(session, {"url": "http://127.0.0.1:9/", "wan": "?"}, learned={})
         assert isinstance(router, Router)
 
 

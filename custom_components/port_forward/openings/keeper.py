@@ -7,10 +7,8 @@ shown at once. `docs/architecture.md` has the table of what `reconcile` does.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Final
 
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -18,24 +16,17 @@ from homeassistant.util import dt as dt_util
 
 from ..const import DOMAIN, LOGGER
 from ..routers.errors import (
-    NotPermittedError,
-    ProtocolError,
-    Refusal,
     RouterError,
-    RouterUnreachableError,
 )
 from ..routers.model import Forward, Listing, PortMapping, Snapshot
 from ..routers.router import Router
 from .activity import Activity, Kind, Reason, Teller
 from .ledger import Ledger, Opening, Phase
-from .operations import Operations, lease_end
-from .recovery import openings_found, strays_found
+from .operations import Operations
+from .reconcile import Reconciler
 from .to_the_end import to_the_end
-from .verdict import Evidence, Verdict, differs, judge
+from .verdict import differs
 from .view import View
-
-# Routers tell what remains of a lease in whole seconds, and some in steps.
-_LEASES_ARE_COARSE: Final = timedelta(seconds=5)
 
 
 class KeeperStoppedError(HomeAssistantError):
@@ -83,13 +74,17 @@ class Keeper:
             renew=self._renew,
             retry=self._close_again,
         )
-        # Forwards that could not be brought in order, so that it is logged once.
-        self._troubled: set[str] = set()
+        self._reconciler = Reconciler(router, ledger, self.view, self._do, self._teller)
 
     @property
     def openings(self) -> Mapping[str, Opening]:
         """The openings by the id of their forward."""
         return self._ledger.openings
+
+    @property
+    def mappings(self) -> list[PortMapping]:
+        """The mappings of all openings."""
+        return [m for opening in self._ledger.openings.values() for m in opening.mappings]
 
     def is_open(self, forward_id: str, forward: Forward | None) -> bool:
         """Tell whether the router holds a mapping of this forward now.
@@ -130,7 +125,7 @@ class Keeper:
                     held = None
                 asked = Opening(
                     forward=forward,
-                    mappings=self._router.plan(forward),
+                    mappings=held.mappings if held else self._router.plan(forward),
                     phase=Phase.OPENING,
                     opened_at=held.opened_at if held else now,
                     asked_at=now,
@@ -211,150 +206,8 @@ class Keeper:
         async with self._lock:
             if self.view.snapshot and (self._stopped or changes != self.view.changes):
                 return self.view.snapshot
-            lost = self._has_lost_its_mappings(snapshot)
-            self.view.take(snapshot)
-            self._ledger.last_seen = snapshot
-            # A full disk is logged by Home Assistant, and tried again next time.
-            with suppress(HomeAssistantError):
-                if self._ledger.is_lost:
-                    await self._recover(snapshot, forwards)
-                if self._ledger.is_unsaved:
-                    await self._ledger.strike()
-            # What is open and should not be comes first, and together.
-            for verdict, reason in _CLOSED_FIRST.items():
-                overdue = [
-                    opening
-                    for opening in self._ledger.openings.values()
-                    if self._judge(opening, forwards, lost=lost) is verdict
-                ]
-                await self._close_quietly(overdue, reason)
-            for opening in list(self._ledger.openings.values()):
-                if opening.phase is not Phase.CLOSING:
-                    await self._try_to_settle(opening, forwards, lost=lost)
+            await self._reconciler.run(snapshot, forwards)
             return self.view.snapshot or snapshot
-
-    async def _recover(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
-        """Fill a ledger that was lost from what the router shows, and close what has no forward."""
-        found = openings_found(self._router, snapshot, forwards, dt_util.utcnow())
-        # Once each: if this has to be tried again, their time must not begin anew.
-        known = self._ledger.openings
-        await self._ledger.record(*(row for row in found if row.forward.id not in known))
-        for row in strays_found(self._router, snapshot, self._ledger.openings):
-            LOGGER.warning("Closing %s: its forward is not known any more", row.external_ports)
-            try:
-                await self._router.close(row)
-            except RouterError as error:
-                LOGGER.warning("Could not close %s: %s", row.external_ports, error)
-                return
-            self.view.update(removed=(row,))
-        self._ledger.note_found()
-
-    def _has_lost_its_mappings(self, snapshot: Snapshot) -> bool:
-        """Tell whether mappings that are missing now were lost and not removed."""
-        earlier = self._ledger.last_seen
-        if earlier is None:
-            return False
-        # Of what was seen, we may have closed something since.
-        held = self.view.snapshot.mappings if self.view.snapshot else ()
-        return snapshot.restarted_since(earlier) or (len(held) > 1 and not snapshot.mappings)
-
-    async def _try_to_settle(
-        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
-    ) -> None:
-        """Settle one opening, so that its trouble does not become that of the others."""
-        forward = opening.forward
-        try:
-            await self._settle(opening, forwards, lost=lost)
-        except (RouterError, HomeAssistantError) as error:
-            if forward.id not in self._troubled:
-                self._troubled.add(forward.id)
-                LOGGER.warning(
-                    "Could not bring %s in order on the router, trying again: %s",
-                    forward.name,
-                    error,
-                )
-        else:
-            if forward.id in self._troubled:
-                self._troubled.discard(forward.id)
-                LOGGER.info("%s is in order on the router again", forward.name)
-
-    def _judge(
-        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
-    ) -> Verdict:
-        """Look one opening up in the reconcile table."""
-        evidence = Evidence(
-            deleted=opening.forward.id not in forwards,
-            wanted=forwards.get(opening.forward.id),
-            complete=all(map(self.view.holds, opening.mappings)),
-            lists_all=self._router.capabilities.listing is Listing.FULL,
-            lost=lost,
-            now=dt_util.utcnow(),
-        )
-        return judge(opening, evidence)
-
-    async def _settle(
-        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
-    ) -> None:
-        """Do what the reconcile table says about one opening."""
-        wanted = forwards.get(opening.forward.id)
-        verdict = self._judge(opening, forwards, lost=lost)
-        if verdict is Verdict.KEEP:
-            await self._keep(opening)
-        elif verdict is Verdict.RESTORE:
-            await self._restore(opening, Reason.ROUTER_RESTARTED if lost else Reason.LEASE_RAN_OUT)
-        elif verdict is Verdict.MOVE and wanted:
-            await self._move(opening, wanted)
-        elif verdict is Verdict.DROP_HALF_MADE:
-            await self._do.remove(opening)
-            await self._ledger.strike(opening.forward.id)
-            self._teller.tell(Kind.OPEN_FAILED, opening.forward, reason=Reason.INTERRUPTED)
-        elif verdict is Verdict.REMOVED_ELSEWHERE:
-            await self._do.close([opening], Reason.REMOVED_ELSEWHERE)
-        else:  # Due since the others were closed.
-            await self._do.close([opening], _CLOSED_FIRST[verdict])
-
-    async def _keep(self, opening: Opening) -> None:
-        """Go on with an opening that stands: after a restart its alarms are not set yet.
-
-        Home Assistant may have died between the router's answer and the
-        ledger: the router's lease may end before the ledger thinks.
-        """
-        if self._do.is_renewing(opening.forward.id):
-            return
-        noted, shown = opening.lease_until, lease_end(self.view.find(opening.mappings))
-        if shown and (noted is None or shown < noted - _LEASES_ARE_COARSE):
-            opening = replace(opening, phase=Phase.OPEN, lease_until=shown)
-            await self._ledger.record(opening)
-        elif opening.phase is Phase.OPENING:
-            opening = opening.within(Phase.OPEN)
-            await self._ledger.record(opening)
-        self._do.set_alarms(opening)
-
-    async def _move(self, opening: Opening, wanted: Forward) -> None:
-        """Close an opening whose forward was edited, and open what it is now."""
-        await self._do.close([opening], Reason.FORWARD_EDITED)
-        moved = replace(
-            opening, forward=wanted, mappings=self._router.plan(wanted), phase=Phase.OPENING
-        )
-        await self._do.open(moved, None)
-        self._teller.tell(Kind.OPENED, wanted, deadline=moved.deadline)
-
-    async def _restore(self, opening: Opening, reason: Reason) -> None:
-        """Make again what the router lost; tried at each snapshot while it is away."""
-        lost = opening.within(Phase.LOST, opening.reason or reason)
-        await self._ledger.record(lost)
-        self._do.set_alarms(lost)
-        try:
-            await self._do.open(replace(lost, phase=Phase.OPENING, reason=None), lost)
-        except RouterError as error:
-            if _may_pass(error):
-                raise
-            LOGGER.warning("%s could not be opened again: %s", opening.forward.name, error)
-            await self._do.close([lost], Reason.NOT_RESTORED)
-        else:
-            self._teller.tell(
-                Kind.RESTORED, opening.forward, reason=lost.reason, deadline=opening.deadline
-            )
 
     async def _close_due(self, deadlines: dict[str, datetime]) -> None:
         """Close the forwards whose time is up, unless it was extended meanwhile."""
@@ -367,7 +220,7 @@ class Keeper:
                 for opening in self._ledger.openings.values()
                 if opening.deadline and deadlines.get(opening.forward.id) == opening.deadline
             ]
-            await self._close_quietly(due, Reason.TIME_UP)
+            await self._do.close_quietly(due, Reason.TIME_UP)
 
     async def _close_again(self) -> None:
         """Close what could not be closed before."""
@@ -376,14 +229,7 @@ class Keeper:
                 return
             self.view.changes += 1
             openings = self._ledger.openings.values()
-            await self._close_quietly([o for o in openings if o.phase is Phase.CLOSING])
-
-    async def _close_quietly(self, openings: list[Opening], reason: Reason | None = None) -> None:
-        """Close what nobody waits for; what fails has been told and is tried again."""
-        try:
-            await self._do.close(openings, reason)
-        except (RouterError, HomeAssistantError) as error:
-            LOGGER.debug("Not closed yet: %s", error)
+            await self._do.close_quietly([o for o in openings if o.phase is Phase.CLOSING])
 
     async def _renew(self, forward_id: str, failures: int) -> None:
         async with self._lock:
@@ -408,18 +254,3 @@ class Keeper:
             return self._router.plan(forward)
         except RouterError:
             return ()  # What this router can never hold is not open.
-
-
-# What closes without a look at the router, and why; CLOSE goes on for the reason that there was.
-_CLOSED_FIRST = {
-    Verdict.CLOSE: None,
-    Verdict.CLOSE_DELETED: Reason.FORWARD_DELETED,
-    Verdict.CLOSE_OVERDUE: Reason.TIME_UP,
-}
-
-
-def _may_pass(error: RouterError) -> bool:
-    """Tell whether the router may only be starting: it answers before its WAN has an address."""
-    return isinstance(error, RouterUnreachableError | ProtocolError) or (
-        isinstance(error, NotPermittedError) and error.reason is Refusal.DOUBLE_NAT
-    )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
@@ -168,10 +168,12 @@ class Ledger:
         }
         if self.is_lost:
             data["lost"] = True
-        if self.last_seen and self.last_seen.uptime is not None:
+        if self.last_seen:
+            uptime = self.last_seen.uptime
             data["last_seen"] = {
                 "taken_at": self.last_seen.taken_at.isoformat(),
-                "uptime": self.last_seen.uptime.total_seconds(),
+                "uptime": None if uptime is None else uptime.total_seconds(),
+                "boot_id": self.last_seen.boot_id,
             }
         await self._hass.async_add_executor_job(_write, self._path, data)
         self.openings = openings
@@ -184,16 +186,19 @@ class _MappingJson(TypedDict):
     internal_host: str
     internal_ports: str | None
     allowed_source: str
+    id: NotRequired[str]
 
 
 class _ForwardJson(TypedDict):
     id: str
     name: str
-    internal_host: str
+    internal_host: str | None
+    internal_host6: NotRequired[str | None]
     protocols: list[str]
     external_ports: str
     internal_ports: str
     allowed_source: str | None
+    any_external_port: NotRequired[bool]
 
 
 class _OpeningJson(TypedDict):
@@ -210,7 +215,8 @@ class _OpeningJson(TypedDict):
 
 class _SeenJson(TypedDict):
     taken_at: str
-    uptime: float
+    uptime: float | None
+    boot_id: NotRequired[str | None]
 
 
 class _LedgerJson(TypedDict):
@@ -245,9 +251,11 @@ def _read(path: Path) -> _LedgerJson:
 
 
 def _seen_from_json(data: _SeenJson) -> Snapshot:
+    uptime = data["uptime"]
     return Snapshot(
         taken_at=datetime.fromisoformat(data["taken_at"]),
-        uptime=timedelta(seconds=data["uptime"]),
+        uptime=None if uptime is None else timedelta(seconds=uptime),
+        boot_id=data.get("boot_id"),
         external_address=None,
         connected=None,
         mappings=(),
@@ -261,6 +269,7 @@ def _mapping_to_json(mapping: PortMapping) -> _MappingJson:
         "internal_host": mapping.internal_host,
         "internal_ports": str(mapping.internal_ports) if mapping.internal_ports else None,
         "allowed_source": mapping.allowed_source,
+        "id": mapping.id,
     }
 
 
@@ -272,6 +281,7 @@ def _mapping_from_json(data: _MappingJson) -> PortMapping:
         internal_host=data["internal_host"],
         internal_ports=PortRange.parse(internal_ports) if internal_ports else None,
         allowed_source=data["allowed_source"],
+        id=data.get("id", ""),
     )
 
 
@@ -279,25 +289,34 @@ def _forward_to_json(forward: Forward) -> _ForwardJson:
     return {
         "id": forward.id,
         "name": forward.name,
-        "internal_host": str(forward.internal_host),
+        "internal_host": _text(forward.internal_host),
+        "internal_host6": _text(forward.internal_host6),
         "protocols": list(forward.protocols),
         "external_ports": str(forward.external_ports),
         "internal_ports": str(forward.internal_ports),
-        "allowed_source": str(forward.allowed_source) if forward.allowed_source else None,
+        "allowed_source": _text(forward.allowed_source),
+        "any_external_port": forward.any_external_port,
     }
 
 
 def _forward_from_json(data: _ForwardJson) -> Forward:
+    host, host6 = data["internal_host"], data.get("internal_host6")
     source = data["allowed_source"]
     return Forward(
         id=data["id"],
         name=data["name"],
-        internal_host=IPv4Address(data["internal_host"]),
+        internal_host=IPv4Address(host) if host else None,
+        internal_host6=IPv6Address(host6) if host6 else None,
         protocols=tuple(map(Protocol, data["protocols"])),
         external_ports=PortRange.parse(data["external_ports"]),
         internal_ports=PortRange.parse(data["internal_ports"]),
-        allowed_source=IPv4Network(source) if source else None,
+        allowed_source=ip_network(source) if source else None,
+        any_external_port=data.get("any_external_port", False),
     )
+
+
+def _text(value: object | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _opening_to_json(opening: Opening) -> _OpeningJson:

@@ -80,7 +80,10 @@ class Operations:
             await self._ledger.record(asked)
         try:
             granted = await self._router.open(
-                asked.forward, self._lease_for(asked), ours=held.mappings if held else ()
+                asked.forward,
+                self._lease_for(asked),
+                planned=asked.mappings,
+                ours=held.mappings if held else (),
             )
         except RouterError as error:
             if held is None:
@@ -147,6 +150,15 @@ class Operations:
             self._view.update(*(opening.forward.id for opening in closing))
         if failure:
             raise failure
+
+    async def close_quietly(
+        self, openings: Iterable[Opening], reason: Reason | None = None
+    ) -> None:
+        """Close what nobody waits for; what fails has been told and is tried again."""
+        try:
+            await self.close(openings, reason)
+        except (RouterError, HomeAssistantError) as error:
+            LOGGER.debug("Not closed yet: %s", error)
 
     async def remove(self, opening: Opening) -> None:
         """Remove its mappings from the router.

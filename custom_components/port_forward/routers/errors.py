@@ -52,6 +52,7 @@ class Refusal(StrEnum):
     ONE_SOURCE_ONLY = "one_source_only"
     ALL_PORTS_ONLY = "all_ports_only"
     SOURCE_IGNORED = "source_ignored"
+    NO_IPV6 = "no_ipv6"
 
 
 class NotPermittedError(RouterError):

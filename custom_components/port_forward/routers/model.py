@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Self, override
 
 PORT_MIN = 1
 PORT_MAX = 65535
 
-_ANY_SOURCE = ("", "*", "0.0.0.0", "0.0.0.0/0")  # noqa: S104  # spellings; nothing is bound
+_ANY_SOURCE = ("", "*", "0.0.0.0", "0.0.0.0/0", "::", "::/0")  # noqa: S104  # spellings; nothing is bound
 
 
 class Protocol(StrEnum):
@@ -81,27 +81,48 @@ class Forward:
     """What the user wants to be able to open, with its host resolved.
 
     `id` names the forward for good (ASCII letters and digits): drivers put it
-    into the tag by which a rule is known as ours. The two ranges are of equal
-    length and are mapped port by port in order. `allowed_source` None means
-    any source.
+    into the tag by which a rule is known as ours. `internal_host` and
+    `internal_host6` are where it leads over IPv4 and IPv6, None where it does
+    not. The two ranges are of equal length and are mapped port by port in
+    order; over IPv6 nothing is translated, so that they are equal there.
+    `allowed_source` None means any source; a source is of the one family that
+    the forward has. With `any_external_port` the router may choose another
+    external port than the one that is asked for.
     """
 
     id: str
     name: str
-    internal_host: IPv4Address
+    internal_host: IPv4Address | None
+    internal_host6: IPv6Address | None = None
     protocols: tuple[Protocol, ...]
     external_ports: PortRange
     internal_ports: PortRange
-    allowed_source: IPv4Network | None = None
+    allowed_source: IPv4Network | IPv6Network | None = None
+    any_external_port: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a forward that could not be mapped one port to one port."""
+        """Refuse a forward that could not be mapped one port to one port, or not limited."""
         if not self.protocols or len(set(self.protocols)) != len(self.protocols):
             msg = "a forward needs each of its protocols once"
             raise ValueError(msg)
         if len(self.external_ports) != len(self.internal_ports):
             msg = "external and internal ports differ in number"
             raise ValueError(msg)
+        if self.internal_host is None and self.internal_host6 is None:
+            msg = "a forward leads nowhere"
+            raise ValueError(msg)
+        if self.internal_host6 is not None and self.external_ports != self.internal_ports:
+            msg = "IPv6 translates no ports"
+            raise ValueError(msg)
+        if not self._source_fits():
+            msg = "a source of another family would leave this one open to all"
+            raise ValueError(msg)
+
+    def _source_fits(self) -> bool:
+        if self.allowed_source is None:
+            return True
+        is_ipv4 = isinstance(self.allowed_source, IPv4Network)
+        return (self.internal_host6 if is_ipv4 else self.internal_host) is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +134,10 @@ class PortMapping:
     is "" for any in all that we ask for, see also `key`. `internal_ports` is
     None where the router shows none that make sense. `lease` is what remains
     of it as the router tells, None for a permanent mapping or a router that
-    does not say.
+    does not say. `id` is what its driver needs beside the key to renew or
+    remove it (the nonce of PCP, the id of a pinhole or of a rule) and nobody
+    else looks at. `hits` is how many packets or connections it has let in,
+    None where the router does not count.
     """
 
     protocols: tuple[Protocol, ...]
@@ -124,22 +148,32 @@ class PortMapping:
     enabled: bool = True
     description: str = ""
     lease: timedelta | None = None
+    id: str = ""
+    hits: int | None = None
+
+    @property
+    def is_pinhole(self) -> bool:
+        """Tell whether it lets packets through to an IPv6 address instead of translating them."""
+        return ":" in self.internal_host
 
     @property
     def key(self) -> str:
         """What makes it this rule and no other: the packets that it applies to.
 
-        All spellings of "any source" are one. A router that takes them for two
-        rules (miniupnpd, Q18) may so show two rows of one key.
+        Those of a pinhole are sent to the internal host itself. All spellings
+        of "any source" are one. A router that takes them for two rules
+        (miniupnpd, Q18) may so show two rows of one key.
         """
         protocols = "+".join(sorted(self.protocols))
         source = "" if self.allowed_source in _ANY_SOURCE else self.allowed_source
-        return f"{protocols}/{self.external_ports}/{source}"
+        key = f"{protocols}/{self.external_ports}/{source}"
+        return f"{key}/{self.internal_host}" if self.is_pinhole else key
 
     @property
     def target(self) -> str:
         """Where it leads, for people and for comparing."""
-        return f"{self.internal_host}:{self.internal_ports or '?'}"
+        host = f"[{self.internal_host}]" if self.is_pinhole else self.internal_host
+        return f"{host}:{self.internal_ports or '?'}"
 
     def same_rule(self, other: PortMapping) -> bool:
         """Tell whether both are the same rule with the same target."""
@@ -167,7 +201,8 @@ class Leases(StrEnum):
 class Capabilities:
     """What a driver can do on this very router: said, never guessed.
 
-    None means that only trying will tell.
+    None means that only trying will tell. `chooses_external_port` says that
+    the router may grant another external port where the forward allows it.
     """
 
     listing: Listing
@@ -176,6 +211,9 @@ class Capabilities:
     other_hosts: bool | None
     port_ranges: bool
     both_protocols: bool
+    ipv6: bool | None = False
+    chooses_external_port: bool = False
+    hit_counters: bool = False
 
     @property
     def closes_by_itself(self) -> bool:
@@ -200,8 +238,10 @@ class RouterInfo:
 class Snapshot:
     """What the router holds at one moment.
 
-    `external_address` is None when the router has none or says nonsense.
-    `uptime` is that of the WAN connection and tells a restart, see
+    `external_address` is None when the router has none or says nonsense;
+    `external_address6` is the address of this machine on the IPv6 internet.
+    `uptime` is that of the WAN connection; `boot_id` is another one whenever
+    the router is known to have begun anew. Both tell a restart, see
     `restarted_since`. Unknown parts are None.
     """
 
@@ -210,6 +250,8 @@ class Snapshot:
     connected: bool | None
     uptime: timedelta | None
     mappings: tuple[PortMapping, ...]
+    external_address6: IPv6Address | None = None
+    boot_id: str | None = None
 
     def find(self, wanted: PortMapping) -> PortMapping | None:
         """Return the row with the key of `wanted`, whoever owns it, or None.
@@ -228,6 +270,8 @@ class Snapshot:
         routers that count in coarse steps. An uptime that stands still is not
         counted by the router and tells nothing.
         """
+        if self.boot_id and earlier.boot_id and self.boot_id != earlier.boot_id:
+            return True
         if self.uptime is None or earlier.uptime is None or self.uptime == earlier.uptime:
             return False
         expected = earlier.uptime + (self.taken_at - earlier.taken_at)

@@ -6,7 +6,7 @@ from typing import Protocol
 import aiohttp
 
 from .router import Router
-from .upnp import UpnpRouter
+from .upnp import from_settings as upnp
 
 
 class Driver(Protocol):
@@ -15,12 +15,11 @@ class Driver(Protocol):
     def __call__(
         self,
         session: aiohttp.ClientSession,
-        url: str,
+        settings: Mapping[str, str],
         *,
-        wan: str | None,
         learned: Mapping[str, str],
     ) -> Router:
-        """Take how to reach the router, which of its WANs, and what `Router.learned` was."""
+        """Take how to reach the router as the entry has it, and what `Router.learned` was."""
 
 
-DRIVERS: Mapping[str, Driver] = {"upnp": UpnpRouter}
+DRIVERS: Mapping[str, Driver] = {"upnp": upnp}

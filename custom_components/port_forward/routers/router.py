@@ -1,7 +1,8 @@
 """The contract that every driver keeps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from .model import Capabilities, Forward, PortMapping, RouterInfo, Snapshot
@@ -33,8 +34,12 @@ class Router(ABC):
         """Find out who the router is. Called again after it was lost."""
 
     @abstractmethod
-    async def snapshot(self) -> Snapshot:
-        """Return what the router holds now. One bad row never hides the others."""
+    async def snapshot(self, ours: Collection[PortMapping] = ()) -> Snapshot:
+        """Return what the router holds now. One bad row never hides the others.
+
+        `ours` are the mappings that the ledger holds. Those that the router
+        leaves out of its list are asked for one by one.
+        """
 
     @abstractmethod
     def plan(self, forward: Forward) -> tuple[PortMapping, ...]:
@@ -55,13 +60,22 @@ class Router(ABC):
 
     @abstractmethod
     async def open(
-        self, forward: Forward, lease: timedelta, *, ours: Collection[PortMapping] = ()
+        self,
+        forward: Forward,
+        lease: timedelta,
+        *,
+        planned: Sequence[PortMapping] = (),
+        ours: Collection[PortMapping] = (),
     ) -> tuple[PortMapping, ...]:
         """Open `forward` for `lease` and return its mappings as read back.
 
-        `ours` are mappings that the ledger knows as our own: they are renewed.
-        Any other mapping in the way is a `PortConflictError`. All mappings of
-        the forward stand afterwards, or none that this call made.
+        `planned` is what `plan` returned and the ledger holds by now: where a
+        mapping is known by an id that we choose (the nonce of PCP), that id
+        has to be asked for, or nobody could close the mapping after a crash.
+        Empty for a new plan. `ours` are mappings that the ledger knows as our
+        own: they are renewed. Any other mapping in the way is a
+        `PortConflictError`. All mappings of the forward stand afterwards, or
+        none that this call made.
         """
 
     @abstractmethod
@@ -72,3 +86,16 @@ class Router(ABC):
         another target is not ours any more: it is left alone, which is success
         too.
         """
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        on_news: Callable[[], None],  # noqa: ARG002  for the drivers of routers that speak up
+    ) -> AsyncIterator[None]:
+        """Listen to the router as long as this is entered.
+
+        `on_news` is called in the event loop when the router says by itself
+        that something has changed, so that nobody has to wait for the next
+        look. A router that says nothing is looked at as often as any other.
+        """
+        yield

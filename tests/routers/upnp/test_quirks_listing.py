@@ -146,17 +146,18 @@ async def test_q25_rows_of_others_are_not_listed(session: aiohttp.ClientSession,
         shown = await home.driver.open(forward(internal_host=CALLER), HOUR)
         assert listing_of(home.driver) is Listing.FULL
         hidden = await home.driver.open(forward(internal_host=CAMERA, forward_id="other"), HOUR)
-        snapshot = await home.driver.snapshot()
-        assert keys(snapshot.mappings) == keys((*shown, *hidden))
+        ours = (*shown, *hidden)
+        snapshot = await home.driver.snapshot(ours)
+        assert keys(snapshot.mappings) == keys(ours)
         assert listing_of(home.driver) is Listing.PARTIAL
         assert listing_of(home.another_driver(learned=home.driver.learned)) is Listing.PARTIAL
         # What is really gone is not made up.
         await home.router.remove("TCP", hidden[0].external_ports.first)
-        assert keys((await home.driver.snapshot()).mappings) == keys(shown)
+        assert keys((await home.driver.snapshot(ours)).mappings) == keys(shown)
         # Closed, it is not asked for any more.
         await home.driver.close(hidden[0])
         home.router.requests.clear()
-        await home.driver.snapshot()
+        await home.driver.snapshot(shown)
         assert home.router.requests["GetSpecificPortMappingEntry"] == 0
         assert listing_of(home.driver) is Listing.FULL
 
@@ -167,7 +168,7 @@ async def test_q25_list_that_fails_does_not_make_ours_vanish(
     async with home_with(session, igd=1) as home:
         (granted,) = await home.driver.open(forward(), HOUR)
         home.router.fault(Fault.HTTP_500_EMPTY, action="GetGenericPortMappingEntry", times=2)
-        snapshot = await home.driver.snapshot()
+        snapshot = await home.driver.snapshot((granted,))
         assert snapshot.find(granted)
         assert listing_of(home.driver) is Listing.PARTIAL
 

@@ -5,7 +5,7 @@ WANPPPConnection:1. What real routers do instead is cited where it is handled.
 """
 
 from .description import Description, WanService, describe
-from .driver import UpnpRouter
+from .driver import UpnpRouter, from_settings
 from .ssdp import same_host, search
 from .survey import WanSurvey, survey
 from .tag import forward_id_of
@@ -17,6 +17,7 @@ __all__ = [
     "WanSurvey",
     "describe",
     "forward_id_of",
+    "from_settings",
     "same_host",
     "search",
     "survey",

@@ -1,6 +1,6 @@
 """The driver: the contract of `Router`, kept over UPnP IGD."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import override
 
@@ -35,6 +35,13 @@ WAN = "wan"
 _ONE_ADDRESS = 32  # bits of the prefix of a network that is a single address
 
 
+def from_settings(
+    session: aiohttp.ClientSession, settings: Mapping[str, str], *, learned: Mapping[str, str]
+) -> UpnpRouter:
+    """Return the router at `url`, or its WAN of the id `wan`."""
+    return UpnpRouter(session, settings["url"], wan=settings["wan"], learned=learned)
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -65,8 +72,6 @@ class UpnpRouter(Router):
         self._learned = dict(learned or {})
         self._clock = clock
         self._connection: WanConnection | None = None
-        # What `open` made and `close` did not remove, by key: a list without them is partial.
-        self._granted: dict[str, PortMapping] = {}
 
     @property
     @override
@@ -127,7 +132,7 @@ class UpnpRouter(Router):
         return self._connection or await self._attach(await fetch(self._transport, self._url))
 
     @override
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self, ours: Collection[PortMapping] = ()) -> Snapshot:
         """Return what the router holds now.
 
         Mappings that `open` made and the list leaves out are asked for one by
@@ -135,17 +140,15 @@ class UpnpRouter(Router):
         must not call closed what is open.
         """
         wan = await self._wan()
-        # Taken before the list is: what is opened meanwhile is missing for no reason.
-        granted = tuple(self._granted.values())
         address = await wan.external_address()
         status = await wan.status()
         rows = list(await read_table(wan, self._learned))
         listed = {row.key for row in rows}
-        unlisted = [mapping for mapping in granted if mapping.key not in listed]
+        unlisted = [mapping for mapping in ours if mapping.key not in listed]
         if confirmed := [row for mapping in unlisted if (row := await wan.specific(mapping))]:
             rows += confirmed
             self._learned.setdefault(LISTING, Listing.PARTIAL)
-        elif granted and not unlisted:
+        elif ours and not unlisted:
             self._learned.pop(LISTING, None)
         return Snapshot(
             taken_at=self._clock(),
@@ -179,6 +182,8 @@ class UpnpRouter(Router):
                 forward.external_ports, forward.internal_ports, strict=True
             )
         )
+        if forward.internal_host6:
+            raise not_permitted(Refusal.NO_IPV6, mappings[0])
         if source and source.prefixlen not in (0, _ONE_ADDRESS):
             raise not_permitted(Refusal.ONE_SOURCE_ONLY, mappings[0])
         return mappings
@@ -190,7 +195,12 @@ class UpnpRouter(Router):
 
     @override
     async def open(
-        self, forward: Forward, lease: timedelta, *, ours: Collection[PortMapping] = ()
+        self,
+        forward: Forward,
+        lease: timedelta,
+        *,
+        planned: Sequence[PortMapping] = (),
+        ours: Collection[PortMapping] = (),
     ) -> tuple[PortMapping, ...]:
         """Open `forward` for `lease`, zero for no end, and return its mappings as read back.
 
@@ -199,12 +209,9 @@ class UpnpRouter(Router):
         """
         plan = self.plan(forward)
         opening = Opening(await self._wan(), forward, lease, ours, self._learned)
-        granted = await opening.run(plan)
-        self._granted.update((mapping.key, mapping) for mapping in granted)
-        return granted
+        return await opening.run(plan)
 
     @override
     async def close(self, mapping: PortMapping) -> None:
         """Remove `mapping`, unless something else stands in its place, and make sure."""
         await remove(await self._wan(), mapping, lambda row: row.target == mapping.target)
-        self._granted.pop(mapping.key, None)

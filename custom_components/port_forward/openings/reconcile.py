@@ -1,0 +1,210 @@
+"""Making router and ledger agree, after each look at the router: what the table of `verdict` says.
+
+Nothing here waits for its turn: the keeper holds its lock around each call.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.util import dt as dt_util
+
+from ..const import LOGGER
+from ..routers.errors import (
+    NotPermittedError,
+    ProtocolError,
+    Refusal,
+    RouterError,
+    RouterUnreachableError,
+)
+from ..routers.model import Forward, Listing, Snapshot
+from ..routers.router import Router
+from .activity import Kind, Reason, Teller
+from .ledger import Ledger, Opening, Phase
+from .operations import Operations, lease_end
+from .recovery import openings_found, strays_found
+from .verdict import Evidence, Verdict, judge
+from .view import View
+
+# Routers tell what remains of a lease in whole seconds, and some in steps.
+_LEASES_ARE_COARSE: Final = timedelta(seconds=5)
+
+
+class Reconciler:
+    """Brings the openings of one router in order."""
+
+    def __init__(
+        self, router: Router, ledger: Ledger, view: View, operations: Operations, teller: Teller
+    ) -> None:
+        """Take the router and all that is kept of it."""
+        self._router = router
+        self._ledger = ledger
+        self._view = view
+        self._do = operations
+        self._teller = teller
+        # Forwards that could not be brought in order, so that it is logged once.
+        self._troubled: set[str] = set()
+
+    async def run(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
+        """Take up what `snapshot` shows; `forwards` is as for `Keeper.reconcile`."""
+        lost = self._has_lost_its_mappings(snapshot)
+        self._view.take(snapshot)
+        self._ledger.last_seen = snapshot
+        # A full disk is logged by Home Assistant, and tried again next time.
+        with suppress(HomeAssistantError):
+            if self._ledger.is_lost:
+                await self._recover(snapshot, forwards)
+            if self._ledger.is_unsaved:
+                await self._ledger.strike()
+        # What is open and should not be comes first, and together.
+        for verdict, reason in _CLOSED_FIRST.items():
+            overdue = [
+                opening
+                for opening in self._ledger.openings.values()
+                if self._judge(opening, forwards, lost=lost) is verdict
+            ]
+            await self._do.close_quietly(overdue, reason)
+        for opening in list(self._ledger.openings.values()):
+            if opening.phase is not Phase.CLOSING:
+                await self._try_to_settle(opening, forwards, lost=lost)
+
+    async def _recover(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
+        """Fill a ledger that was lost from what the router shows, and close what has no forward."""
+        found = openings_found(self._router, snapshot, forwards, dt_util.utcnow())
+        # Once each: if this has to be tried again, their time must not begin anew.
+        known = self._ledger.openings
+        await self._ledger.record(*(row for row in found if row.forward.id not in known))
+        for row in strays_found(self._router, snapshot, self._ledger.openings):
+            LOGGER.warning("Closing %s: its forward is not known any more", row.external_ports)
+            try:
+                await self._router.close(row)
+            except RouterError as error:
+                LOGGER.warning("Could not close %s: %s", row.external_ports, error)
+                return
+            self._view.update(removed=(row,))
+        self._ledger.note_found()
+
+    def _has_lost_its_mappings(self, snapshot: Snapshot) -> bool:
+        """Tell whether mappings that are missing now were lost and not removed."""
+        earlier = self._ledger.last_seen
+        if earlier is None:
+            return False
+        # Of what was seen, we may have closed something since.
+        held = self._view.snapshot.mappings if self._view.snapshot else ()
+        return snapshot.restarted_since(earlier) or (len(held) > 1 and not snapshot.mappings)
+
+    async def _try_to_settle(
+        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
+    ) -> None:
+        """Settle one opening, so that its trouble does not become that of the others."""
+        forward = opening.forward
+        try:
+            await self._settle(opening, forwards, lost=lost)
+        except (RouterError, HomeAssistantError) as error:
+            if forward.id not in self._troubled:
+                self._troubled.add(forward.id)
+                LOGGER.warning(
+                    "Could not bring %s in order on the router, trying again: %s",
+                    forward.name,
+                    error,
+                )
+        else:
+            if forward.id in self._troubled:
+                self._troubled.discard(forward.id)
+                LOGGER.info("%s is in order on the router again", forward.name)
+
+    def _judge(
+        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
+    ) -> Verdict:
+        """Look one opening up in the reconcile table."""
+        evidence = Evidence(
+            deleted=opening.forward.id not in forwards,
+            wanted=forwards.get(opening.forward.id),
+            complete=all(map(self._view.holds, opening.mappings)),
+            lists_all=self._router.capabilities.listing is Listing.FULL,
+            lost=lost,
+            now=dt_util.utcnow(),
+        )
+        return judge(opening, evidence)
+
+    async def _settle(
+        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
+    ) -> None:
+        """Do what the reconcile table says about one opening."""
+        wanted = forwards.get(opening.forward.id)
+        verdict = self._judge(opening, forwards, lost=lost)
+        if verdict is Verdict.KEEP:
+            await self._keep(opening)
+        elif verdict is Verdict.RESTORE:
+            await self._restore(opening, Reason.ROUTER_RESTARTED if lost else Reason.LEASE_RAN_OUT)
+        elif verdict is Verdict.MOVE and wanted:
+            await self._move(opening, wanted)
+        elif verdict is Verdict.DROP_HALF_MADE:
+            await self._do.remove(opening)
+            await self._ledger.strike(opening.forward.id)
+            self._teller.tell(Kind.OPEN_FAILED, opening.forward, reason=Reason.INTERRUPTED)
+        elif verdict is Verdict.REMOVED_ELSEWHERE:
+            await self._do.close([opening], Reason.REMOVED_ELSEWHERE)
+        else:  # Due since the others were closed.
+            await self._do.close([opening], _CLOSED_FIRST[verdict])
+
+    async def _keep(self, opening: Opening) -> None:
+        """Go on with an opening that stands: after a restart its alarms are not set yet.
+
+        Home Assistant may have died between the router's answer and the
+        ledger: the router's lease may end before the ledger thinks.
+        """
+        if self._do.is_renewing(opening.forward.id):
+            return
+        noted, shown = opening.lease_until, lease_end(self._view.find(opening.mappings))
+        if shown and (noted is None or shown < noted - _LEASES_ARE_COARSE):
+            opening = replace(opening, phase=Phase.OPEN, lease_until=shown)
+            await self._ledger.record(opening)
+        elif opening.phase is Phase.OPENING:
+            opening = opening.within(Phase.OPEN)
+            await self._ledger.record(opening)
+        self._do.set_alarms(opening)
+
+    async def _move(self, opening: Opening, wanted: Forward) -> None:
+        """Close an opening whose forward was edited, and open what it is now."""
+        await self._do.close([opening], Reason.FORWARD_EDITED)
+        moved = replace(
+            opening, forward=wanted, mappings=self._router.plan(wanted), phase=Phase.OPENING
+        )
+        await self._do.open(moved, None)
+        self._teller.tell(Kind.OPENED, wanted, deadline=moved.deadline)
+
+    async def _restore(self, opening: Opening, reason: Reason) -> None:
+        """Make again what the router lost; tried at each snapshot while it is away."""
+        lost = opening.within(Phase.LOST, opening.reason or reason)
+        await self._ledger.record(lost)
+        self._do.set_alarms(lost)
+        try:
+            await self._do.open(replace(lost, phase=Phase.OPENING, reason=None), lost)
+        except RouterError as error:
+            if _may_pass(error):
+                raise
+            LOGGER.warning("%s could not be opened again: %s", opening.forward.name, error)
+            await self._do.close([lost], Reason.NOT_RESTORED)
+        else:
+            self._teller.tell(
+                Kind.RESTORED, opening.forward, reason=lost.reason, deadline=opening.deadline
+            )
+
+
+# What closes without a look at the router, and why; CLOSE goes on for the reason that there was.
+_CLOSED_FIRST = {
+    Verdict.CLOSE: None,
+    Verdict.CLOSE_DELETED: Reason.FORWARD_DELETED,
+    Verdict.CLOSE_OVERDUE: Reason.TIME_UP,
+}
+
+
+def _may_pass(error: RouterError) -> bool:
+    """Tell whether the router may only be starting: it answers before its WAN has an address."""
+    return isinstance(error, RouterUnreachableError | ProtocolError) or (
+        isinstance(error, NotPermittedError) and error.reason is Refusal.DOUBLE_NAT
+    )
