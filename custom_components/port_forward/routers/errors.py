@@ -109,3 +109,93 @@ class ProtocolError(RouterError):
     """An answer that makes no sense (host, detail: a short ASCII text)."""
 
     translation_key = "protocol_error"
+
+
+class CertificateError(RouterError):
+    """The certificate of the router is not the one that is trusted (host)."""
+
+    translation_key = "certificate"
+
+
+class AuthenticationFailedError(RouterError):
+    """The router does not accept the credentials (host). Trying again without others is no use."""
+
+    translation_key = "authentication_failed"
+
+
+class LockedOutError(AuthenticationFailedError):
+    """The router refuses every log in for a while, after too many that failed (host).
+
+    Each further one may prolong it: whoever polls has to stop.
+    """
+
+    translation_key = "locked_out"
+
+
+class SecondFactorError(AuthenticationFailedError):
+    """The account needs a second factor to log in (host)."""
+
+    translation_key = "second_factor"
+
+
+class MissingRightsError(RouterError):
+    """The account may log in, but not do what is needed (host, detail: the missing right)."""
+
+    translation_key = "missing_rights"
+
+
+class TooOldError(UnsupportedError):
+    """The software of the router is too old for its driver (host, version, needed)."""
+
+    translation_key = "too_old"
+
+
+class AuthenticationError(RouterError):
+    """The router does not know the user name, the password or the key (host).
+
+    Drivers do not go on trying: routers lock out whoever does.
+    """
+
+    translation_key = "authentication_failed"
+
+
+class LockedOutError(AuthenticationError):
+    """The router takes no login for a while, after too many wrong ones (host)."""
+
+    translation_key = "locked_out"
+
+
+class SecondFactorError(AuthenticationError):
+    """The router wants a code or a button pressed besides the password (host)."""
+
+    translation_key = "second_factor"
+
+
+class MissingRightsError(RouterError):
+    """The account may not do what the driver needs (host; rights: what to grant it)."""
+
+    translation_key = "missing_rights"
+
+
+class UntrustedCertificateError(RouterError):
+    """No authority vouches for the certificate, or it is not the accepted one any more (host)."""
+
+    translation_key = "untrusted_certificate"
+
+
+class TooOldError(RouterError):
+    """The software of the router lacks the API (host; needed: name and version)."""
+
+    translation_key = "too_old"
+
+
+class RuleChangedError(RouterError):
+    """The rule is not the one any more that it was: nothing was done to it (port)."""
+
+    translation_key = "rule_changed"
+
+
+class NotAppliedError(RouterError):
+    """The router saved a change and did not put it into force (host, detail)."""
+
+    translation_key = "not_applied"
