@@ -150,45 +150,6 @@ class TooOldError(UnsupportedError):
     translation_key = "too_old"
 
 
-class AuthenticationError(RouterError):
-    """The router does not know the user name, the password or the key (host).
-
-    Drivers do not go on trying: routers lock out whoever does.
-    """
-
-    translation_key = "authentication_failed"
-
-
-class LockedOutError(AuthenticationError):
-    """The router takes no login for a while, after too many wrong ones (host)."""
-
-    translation_key = "locked_out"
-
-
-class SecondFactorError(AuthenticationError):
-    """The router wants a code or a button pressed besides the password (host)."""
-
-    translation_key = "second_factor"
-
-
-class MissingRightsError(RouterError):
-    """The account may not do what the driver needs (host; rights: what to grant it)."""
-
-    translation_key = "missing_rights"
-
-
-class UntrustedCertificateError(RouterError):
-    """No authority vouches for the certificate, or it is not the accepted one any more (host)."""
-
-    translation_key = "untrusted_certificate"
-
-
-class TooOldError(RouterError):
-    """The software of the router lacks the API (host; needed: name and version)."""
-
-    translation_key = "too_old"
-
-
 class RuleChangedError(RouterError):
     """The rule is not the one any more that it was: nothing was done to it (port)."""
 
