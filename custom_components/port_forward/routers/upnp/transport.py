@@ -1,12 +1,17 @@
 """HTTP to one router: capped, timed, without redirects, one request at a time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from ..errors import ProtocolError, RouterTimeoutError, RouterUnreachableError
+from ..errors import (
+    CertificateError,
+    ProtocolError,
+    RouterTimeoutError,
+    RouterUnreachableError,
+)
 
 TIMEOUT = 10.0
 """Seconds for one request with its answer."""
@@ -32,10 +37,22 @@ class Transport:
     Waiting for it does not count against a request's own time.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, *, timeout: float = TIMEOUT) -> None:
-        """Take the session, and the seconds that each request may last."""
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        timeout: float = TIMEOUT,
+        ssl: bool | aiohttp.Fingerprint = True,
+        middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
+    ) -> None:
+        """Take the session, and the seconds that each request may last.
+
+        `ssl` is as `tls.ssl_of` returns it, `middlewares` are for logging in.
+        """
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._timeout = timeout
+        self._ssl = ssl
+        self._middlewares = middlewares
         self._lock = asyncio.Lock()
         self._keep_alive = True
 
@@ -51,18 +68,26 @@ class Transport:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  in place of the usual one
     ) -> tuple[int, bytes]:
         """Return status and body of the answer.
 
-        Raises RouterTimeoutError, NotConnectedError, DroppedError, and
-        ProtocolError for what is no HTTP, too long, or a redirect.
+        Raises RouterTimeoutError, NotConnectedError, DroppedError,
+        CertificateError, and ProtocolError for what is no HTTP, too long, or a
+        redirect.
         """
         host = self.host_of(url)
         async with self._lock:
             try:
-                return await self._exchange(method, url, host, headers, body)
+                async with asyncio.timeout(timeout or self._timeout):
+                    return await self._exchange(method, url, host, headers, body)
             except TimeoutError as error:
                 raise RouterTimeoutError(host=host) from error
+            except (
+                aiohttp.ServerFingerprintMismatch,
+                aiohttp.ClientConnectorCertificateError,
+            ) as error:
+                raise CertificateError(host=host) from error
             except aiohttp.ClientConnectorError as error:
                 raise NotConnectedError(host=host) from error
             except aiohttp.ClientResponseError as error:
@@ -89,7 +114,10 @@ class Transport:
             headers={"Accept-Encoding": "identity", **connection, **(headers or {})},
             data=body,
             allow_redirects=False,
-            timeout=self._timeout,
+            # It is counted around the whole; the session's own may be another.
+            timeout=aiohttp.ClientTimeout(total=None),
+            ssl=self._ssl,
+            middlewares=self._middlewares,
         ) as response:
             if response.status // 100 == 3:  # noqa: PLR2004  # the redirects
                 raise ProtocolError(host=host, detail=f"redirect {response.status}")
