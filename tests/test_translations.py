@@ -118,15 +118,15 @@ def icons() -> dict[str, Any]:
     return stored
 
 
-def aborts(file: str) -> set[str]:
+def aborts(*files: str) -> set[str]:
     """Return the reasons for which a flow ends without a result."""
     found = {
         constant(keyword(call, "reason"))
-        for name, call in calls(file)
+        for name, call in calls(*files)
         if name in ("async_abort", "_abort_if_unique_id_mismatch")
     }
-    found |= {constant(call.args[0]) for name, call in calls(file) if name == "AbortFlow"}
-    if any(name == "_abort_if_unique_id_configured" for name, _ in calls(file)):
+    found |= {constant(call.args[0]) for name, call in calls(*files) if name == "AbortFlow"}
+    if any(name == "_abort_if_unique_id_configured" for name, _ in calls(*files)):
         found.add("already_configured")
     return found
 
@@ -218,7 +218,8 @@ def test_errors_of_the_router_form() -> None:
 
 
 def test_aborts() -> None:
-    assert keys("config.abort") == aborts("config_flow.py")
+    steps = {path.name for path in (FOLDER / "router_flow").glob("*.py")}
+    assert keys("config.abort") == aborts("config_flow.py", *steps)
     assert keys(f"{FORWARD}.abort") == aborts("forward_flow.py") == set()
 
 

@@ -16,8 +16,8 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.port_forward import config_flow
 from custom_components.port_forward.const import DOMAIN
+from custom_components.port_forward.router_flow import upnp as upnp_steps
 from custom_components.port_forward.routers.upnp import describe, search
 from lab.virtual_router import Fault, Quirk, VirtualRouter, Wan, free_port
 from tests.translations import rendered
@@ -151,7 +151,7 @@ async def test_answer_that_is_no_router(
 ) -> None:
     if fault is Fault.SLOW:
         impatient = partial(describe, timeout=0.1)
-        monkeypatch.setattr(config_flow, "describe", impatient)
+        monkeypatch.setattr(upnp_steps, "describe", impatient)
     router.fault(fault, times=None, delay=0.5)
     step = await submit(hass, await start(hass), url=router.description_url)
     assert_form(step, "url", {"base": error})
@@ -201,7 +201,7 @@ async def test_address_alone_is_enough(hass: HomeAssistant, own_loopback: str, t
 async def test_address_of_something_else(
     hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config_flow, "search", partial(search, timeout=0.1))
+    monkeypatch.setattr(upnp_steps, "search", partial(search, timeout=0.1))
     step = await submit(hass, await start(hass), url="127.0.0.66")
     assert_form(step, "url", {"base": "unreachable"})
 

@@ -1,0 +1,59 @@
+"""What the flows of all kinds of routers have in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from homeassistant.config_entries import (
+    SOURCE_RECONFIGURE,
+    ConfigEntry,
+    ConfigEntryState,
+    ConfigFlow,
+    ConfigFlowResult,
+)
+from homeassistant.core import callback
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+
+from ..backend import async_close_all
+from ..entity import translated_errors
+from ..openings import Reason
+from ..routers.model import RouterInfo
+
+
+class RouterFlow(ConfigFlow):
+    """Makes an entry of a router that has answered, or changes the one that there is."""
+
+    _info: RouterInfo
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        return async_get_clientsession(self.hass, verify_ssl=False)
+
+    @callback
+    def _async_update(self, entry: ConfigEntry, data: Mapping[str, Any]) -> None:
+        self.hass.config_entries.async_update_entry(entry, data=data)
+        if entry.state is ConfigEntryState.SETUP_RETRY:
+            # Only a loaded entry listens for its changes.
+            self.hass.config_entries.async_schedule_reload(entry.entry_id)
+
+    async def _async_finish(self, data: Mapping[str, str], *, elsewhere: bool) -> ConfigFlowResult:
+        """Make the entry, or change the one that is being reconfigured.
+
+        `elsewhere` tells of the latter that ports will be opened on another
+        connection to the internet, which does not show what is open on the old
+        one: that is closed first.
+        """
+        if self.source != SOURCE_RECONFIGURE:
+            return self.async_create_entry(title=self._info.name, data=data)
+        entry = self._get_reconfigure_entry()
+        if elsewhere:
+            try:
+                with translated_errors():
+                    await async_close_all(self.hass, entry, Reason.WAN_CHANGED)
+            except HomeAssistantError as error:
+                return self.async_abort(
+                    reason="not_closed", description_placeholders={"error": str(error)}
+                )
+        self._async_update(entry, data)
+        return self.async_update_and_abort(entry)

@@ -1,0 +1,130 @@
+"""UPnP: the router names itself and its connections, and needs no login."""
+
+from typing import Any
+
+import voluptuous as vol
+from homeassistant.config_entries import (
+    SOURCE_IGNORE,
+    SOURCE_RECONFIGURE,
+    SOURCE_SSDP,
+    ConfigFlowResult,
+)
+from homeassistant.const import CONF_URL
+from homeassistant.data_entry_flow import AbortFlow
+from homeassistant.helpers.selector import (
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+)
+from yarl import URL
+
+from ..const import CONF_DRIVER, CONF_WAN
+from ..discovery import async_has_moved
+from ..hosts import HostError, async_router_address
+from ..routers.errors import RouterError
+from ..routers.upnp import WanSurvey, describe, search
+from ..routers.upnp import survey as survey_wans
+from .base import RouterFlow
+
+
+class UpnpSteps(RouterFlow):
+    """Examines what is at an address, and asks which connection is meant."""
+
+    _url: str
+    _surveys: tuple[WanSurvey, ...]
+
+    async def _async_examine(self, text: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Speak to the router before anything is made of it.
+
+        Returns the errors of the form and their placeholders. Aborts when it
+        is not a router that this flow may go on with.
+        """
+        if (url := _web_address(text)) is None:
+            return {CONF_URL: "invalid_url"}, {}
+        found = None
+        if url.host and url.path == "/" and url.explicit_port is None:
+            # Few know where on their router the description is; the router does.
+            found = await search(url.host)
+        self._url = found or str(url)
+        try:
+            self._info = (await describe(self._session, self._url)).info
+            self._surveys = await survey_wans(self._session, self._url)
+            await async_router_address(self.hass, self._url)
+        except HostError as error:
+            return {"base": error.key}, error.placeholders
+        except RouterError as error:
+            return {"base": error.translation_key}, error.placeholders
+        await self._async_identify(self._info.unique_id)
+        return {}, {}
+
+    async def _async_identify(self, unique_id: str) -> None:
+        """Abort unless the router that answered is one that the flow is about."""
+        if self.source == SOURCE_SSDP:
+            # Else whoever announces a name of his own could answer with that
+            # of a router that is configured, and take its place.
+            if unique_id != self.unique_id:
+                raise AbortFlow("untrusted_discovery")
+            return
+        # The card of the same router that was discovered is no obstacle.
+        entry = await self.async_set_unique_id(unique_id, raise_on_progress=False)
+        if self.source == SOURCE_RECONFIGURE:
+            self._abort_if_unique_id_mismatch(reason="another_router")
+        elif entry and entry.source != SOURCE_IGNORE:
+            moved = await async_has_moved(self._session, entry, self._url)
+            self._async_update(entry, {**entry.data, CONF_URL: self._url} if moved else entry.data)
+            raise AbortFlow("already_configured")
+
+    async def _async_choose_wan(self) -> ConfigFlowResult:
+        if len(self._surveys) > 1:
+            return await self.async_step_wan()
+        return await self._async_finish_upnp(self._surveys[0].wan.id)
+
+    async def async_step_wan(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask which WAN is meant."""
+        if user_input is not None:
+            return await self._async_finish_upnp(user_input[CONF_WAN])
+        names = {survey.wan.id: _wan_name(survey) for survey in self._surveys}
+        suggested = next(iter(names))
+        if self.source == SOURCE_RECONFIGURE:
+            # Another one closes everything, and must be meant.
+            current = self._get_reconfigure_entry().data[CONF_WAN]
+            suggested = current if current in names else suggested
+        return self.async_show_form(
+            step_id="wan",
+            data_schema=vol.Schema(
+                {
+                    vol.Required(CONF_WAN, default=suggested): SelectSelector(
+                        SelectSelectorConfig(
+                            options=[
+                                SelectOptionDict(value=wan, label=name)
+                                for wan, name in names.items()
+                            ],
+                            mode=SelectSelectorMode.LIST,
+                        )
+                    )
+                }
+            ),
+        )
+
+    async def _async_finish_upnp(self, wan: str) -> ConfigFlowResult:
+        return await self._async_finish(
+            {CONF_DRIVER: "upnp", CONF_URL: self._url, CONF_WAN: wan},
+            elsewhere=self.source == SOURCE_RECONFIGURE
+            and self._get_reconfigure_entry().data[CONF_WAN] != wan,
+        )
+
+
+def _web_address(text: str) -> URL | None:
+    """Return what was typed in as a URL; an address alone is taken for one."""
+    text = text.strip()
+    try:
+        url = URL(text if "://" in text else f"http://{text}")
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None
+
+
+def _wan_name(survey: WanSurvey) -> str:
+    address = survey.external_address
+    return f"{survey.wan.name}: {address}" if address else survey.wan.name
