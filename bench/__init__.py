@@ -1,1 +1,1 @@
-"""The measurements behind docs/reliability.md, as commands that anybody can run."""
+"""The measurements behind docs/performance.md and docs/reliability.md, as commands for anybody."""
