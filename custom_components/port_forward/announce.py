@@ -48,6 +48,7 @@ def details_of(activity: Activity) -> Details:
     `deadline` is ISO 8601 in UTC, `late` is in seconds.
     """
     return {
+        "external_ports": activity.external_ports,
         "reason": activity.reason,
         "deadline": activity.deadline.isoformat() if activity.deadline else None,
         "late": activity.late.total_seconds() if activity.late is not None else None,

@@ -26,6 +26,7 @@ CONF_INTERNAL_HOST: Final = "internal_host"
 CONF_INTERNAL_PORTS: Final = "internal_ports"
 CONF_EXTERNAL_PORTS: Final = "external_ports"
 CONF_ALLOWED_SOURCE: Final = "allowed_source"
+CONF_IP_VERSION: Final = "ip_version"
 CONF_CLOSE_AFTER: Final = "close_after"
 CONF_UNTIL_CLOSED: Final = "until_closed"
 

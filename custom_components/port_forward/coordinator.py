@@ -25,7 +25,7 @@ from .const import (
     SUBENTRY_TYPE_FORWARD,
 )
 from .forwards import ForwardSettings
-from .hosts import HostError, async_resolve_host, async_router_address
+from .hosts import HostError, async_resolve_hosts, async_router_address
 from .openings import Activity, Keeper, Kind, Ledger, Opening
 from .routers.errors import RouterError
 from .routers.model import Forward, Leases, RouterInfo, Snapshot
@@ -144,8 +144,10 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
     async def async_forward(self, forward_id: str) -> Forward:
         """Return the forward with its host resolved now; raises HostError."""
         settings = self._settings(forward_id)
-        host = await async_resolve_host(self.hass, settings.internal_host, self._router_address)
-        return settings.forward(forward_id, self.config_entry.subentries[forward_id].title, host)
+        hosts = await async_resolve_hosts(
+            self.hass, settings.internal_host, self._router_address, settings.ip_version
+        )
+        return settings.forward(forward_id, self.config_entry.subentries[forward_id].title, hosts)
 
     def _settings(self, forward_id: str) -> ForwardSettings:
         return ForwardSettings.from_input(self.config_entry.subentries[forward_id].data)

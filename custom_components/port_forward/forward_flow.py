@@ -5,7 +5,12 @@ from datetime import timedelta
 from typing import Any, override
 
 import voluptuous as vol
-from homeassistant.config_entries import ConfigSubentryFlow, SubentryFlowResult
+from homeassistant.config_entries import (
+    ConfigEntry,
+    ConfigEntryState,
+    ConfigSubentryFlow,
+    SubentryFlowResult,
+)
 from homeassistant.const import CONF_NAME, CONF_PROTOCOL, CONF_URL
 from homeassistant.helpers.selector import (
     BooleanSelector,
@@ -25,16 +30,17 @@ from .const import (
     CONF_EXTERNAL_PORTS,
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
+    CONF_IP_VERSION,
     CONF_UNTIL_CLOSED,
     DEFAULT_CLOSE_AFTER,
     PROTOCOL_BOTH,
     SUBENTRY_TYPE_FORWARD,
     THIS_HOME_ASSISTANT,
 )
-from .forwards import FieldError, ForwardSettings, check_free, check_name
-from .hosts import ROUTER_UNKNOWN, HostError, async_resolve_host, async_router_address
-from .routers.errors import NotPermittedError
-from .routers.model import Protocol
+from .forwards import FieldError, ForwardSettings, IpVersion, check_free, check_name
+from .hosts import ROUTER_UNKNOWN, HostError, async_resolve_hosts, async_router_address
+from .routers.errors import NotPermittedError, Refusal
+from .routers.model import Forward, Protocol
 
 
 class _AnyDuration(DurationSelector):
@@ -77,6 +83,13 @@ _SCHEMA = vol.Schema(
         vol.Required(CONF_INTERNAL_PORTS): TextSelector(),
         vol.Optional(CONF_EXTERNAL_PORTS): TextSelector(),
         vol.Optional(CONF_ALLOWED_SOURCE): TextSelector(),
+        vol.Required(CONF_IP_VERSION, default=IpVersion.IPV4.value): SelectSelector(
+            SelectSelectorConfig(
+                options=list(IpVersion),
+                mode=SelectSelectorMode.DROPDOWN,
+                translation_key="ip_version",
+            )
+        ),
         vol.Required(CONF_CLOSE_AFTER, default=_fields_of(DEFAULT_CLOSE_AFTER)): _AnyDuration(
             DurationSelectorConfig(enable_day=True)
         ),
@@ -144,19 +157,30 @@ class ForwardSubentryFlow(ConfigSubentryFlow):
                 ),
             )
             router = await async_router_address(self.hass, entry.data[CONF_URL])
-            host = await async_resolve_host(self.hass, settings.internal_host, router)
-            make_router(self.hass, entry, {}).plan(
-                settings.forward("new", user_input[CONF_NAME], host)
+            hosts = await async_resolve_hosts(
+                self.hass, settings.internal_host, router, settings.ip_version
             )
+            self._check_router(entry, settings.forward("new", user_input[CONF_NAME], hosts))
         except FieldError as error:
             return {error.field: error.key}, error.placeholders
         except HostError as error:
             field = "base" if error.key == ROUTER_UNKNOWN else CONF_INTERNAL_HOST
             return {field: error.key}, error.placeholders
         except NotPermittedError as error:
-            # All that a driver refuses without asking its router is a source.
-            return {CONF_ALLOWED_SOURCE: error.translation_key}, error.placeholders
+            # What a driver refuses without asking its router: IPv6, or else a source.
+            no_ipv6 = error.reason is Refusal.NO_IPV6
+            field = CONF_IP_VERSION if no_ipv6 else CONF_ALLOWED_SOURCE
+            return {field: error.translation_key}, error.placeholders
         return {}, {}
+
+    def _check_router(self, entry: ConfigEntry, forward: Forward) -> None:
+        """Raise NotPermittedError for what this router could not map.
+
+        A loaded one knows what it can do, any other is asked when it opens.
+        """
+        loaded = entry.state is ConfigEntryState.LOADED
+        router = entry.runtime_data.router if loaded else make_router(self.hass, entry, {})
+        router.plan(forward)
 
 
 def _title_and_data(user_input: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network
+from enum import StrEnum
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_network,
+)
 from typing import Any
 
 import voluptuous as vol
@@ -17,6 +24,7 @@ from .const import (
     CONF_EXTERNAL_PORTS,
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
+    CONF_IP_VERSION,
     CONF_UNTIL_CLOSED,
     DEFAULT_CLOSE_AFTER,
     LONGEST_OPENING,
@@ -37,18 +45,30 @@ class FieldError(Exception):
         self.placeholders = placeholders
 
 
+class IpVersion(StrEnum):
+    """Over which of the two internets a forward is reached."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    BOTH = "both"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForwardSettings:
     """A forward with everything but its host worked out.
 
-    `close_after` is how long the switch opens it, None for until closed.
+    With `any_external_port` the external ports are those that the router is
+    asked for, and one that chooses may grant others. `close_after` is how
+    long the switch opens it, None for until closed.
     """
 
     internal_host: str
+    ip_version: IpVersion
     protocols: tuple[Protocol, ...]
     external_ports: PortRange
     internal_ports: PortRange
-    allowed_source: IPv4Network | None
+    any_external_port: bool
+    allowed_source: IPv4Network | IPv6Network | None
     close_after: timedelta | None
 
     @classmethod
@@ -73,7 +93,12 @@ class ForwardSettings:
                 internal=str(len(internal_ports)),
                 external=str(len(external_ports)),
             )
-        mappings = len(external_ports) * len(protocols)
+        # A forward of an earlier version has none.
+        ip_version = IpVersion(data.get(CONF_IP_VERSION, IpVersion.IPV4))
+        if ip_version is not IpVersion.IPV4 and external_ports != internal_ports:
+            raise FieldError(CONF_EXTERNAL_PORTS, "ipv6_same_ports")
+        versions = 2 if ip_version is IpVersion.BOTH else 1
+        mappings = len(external_ports) * len(protocols) * versions
         if mappings > MAX_MAPPINGS_PER_FORWARD:
             field = CONF_EXTERNAL_PORTS if external else CONF_INTERNAL_PORTS
             raise FieldError(
@@ -84,29 +109,44 @@ class ForwardSettings:
             )
         return cls(
             internal_host=internal_host,
+            ip_version=ip_version,
             protocols=protocols,
             external_ports=external_ports,
             internal_ports=internal_ports,
-            allowed_source=_source(data.get(CONF_ALLOWED_SOURCE, "").strip()),
+            any_external_port=not external,
+            allowed_source=_source(data.get(CONF_ALLOWED_SOURCE, "").strip(), ip_version),
             close_after=_close_after(data),
         )
 
     def clashes_with(self, other: ForwardSettings) -> bool:
-        """Tell whether both want the same external port of the same protocol."""
+        """Tell whether both want the same external port of the same protocol.
+
+        Over IPv6 each host has all ports for itself.
+        """
+        share_ipv4 = IpVersion.IPV6 not in (self.ip_version, other.ip_version)
+        share_ipv6 = IpVersion.IPV4 not in (self.ip_version, other.ip_version)
+        same_host = self.internal_host == other.internal_host
+        if not (share_ipv4 or (share_ipv6 and same_host)):
+            return False
         return not set(self.protocols).isdisjoint(other.protocols) and self.external_ports.overlaps(
             other.external_ports
         )
 
-    def forward(self, forward_id: str, name: str, internal_host: IPv4Address) -> Forward:
-        """Return the forward, aimed at the host as it resolved."""
+    def forward(
+        self, forward_id: str, name: str, hosts: tuple[IPv4Address | None, IPv6Address | None]
+    ) -> Forward:
+        """Return the forward, aimed at the addresses of the host as it resolved."""
+        internal_host, internal_host6 = hosts
         return Forward(
             id=forward_id,
             name=name,
             internal_host=internal_host,
+            internal_host6=internal_host6,
             protocols=self.protocols,
             external_ports=self.external_ports,
             internal_ports=self.internal_ports,
             allowed_source=self.allowed_source,
+            any_external_port=self.any_external_port,
         )
 
 
@@ -135,15 +175,19 @@ def _ports(field: str, text: str) -> PortRange:
         raise FieldError(field, "invalid_ports", ports=text) from None
 
 
-def _source(text: str) -> IPv4Network | None:
+def _source(text: str, ip_version: IpVersion) -> IPv4Network | IPv6Network | None:
     if not text:
         return None
     try:
-        network = IPv4Network(text)
+        network = ip_network(text)
     except ValueError:
         raise FieldError(CONF_ALLOWED_SOURCE, "invalid_source", source=text) from None
     if network.prefixlen == network.max_prefixlen and not _is_a_source(network.network_address):
         raise FieldError(CONF_ALLOWED_SOURCE, "invalid_source", source=text)
+    only = IpVersion.IPV4 if isinstance(network, IPv4Network) else IpVersion.IPV6
+    if ip_version is not only:
+        # It would limit one of the two, and leave the other open to everybody.
+        raise FieldError(CONF_ALLOWED_SOURCE, "source_of_other_version", source=text)
     # The whole internet as a network is what an empty field means.
     return network if network.prefixlen else None
 
@@ -165,7 +209,7 @@ def _close_after(data: Mapping[str, Any]) -> timedelta | None:
     return close_after
 
 
-def _is_a_source(address: IPv4Address) -> bool:
+def _is_a_source(address: IPv4Address | IPv6Address) -> bool:
     """Tell whether packets can come from the address.
 
     0.0.0.0 means any source to many routers, so it must not pass for a single one.

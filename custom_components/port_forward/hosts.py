@@ -1,7 +1,14 @@
 """Which machine a forward leads to, and whether it may."""
 
 import socket
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 
 from homeassistant.components.network import async_get_adapters
 from homeassistant.core import HomeAssistant
@@ -9,12 +16,17 @@ from homeassistant.exceptions import HomeAssistantError
 from yarl import URL
 
 from .const import DOMAIN, THIS_HOME_ASSISTANT
+from .forwards import IpVersion
 
 # The key of the one HostError that is about the router.
 ROUTER_UNKNOWN = "router_unknown"
 
 # RFC 1918. Python's is_private holds much more, loopback among it.
 _PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+
+
+# What the internet reaches by now (RFC 4291 section 2.4).
+_GLOBAL6 = IPv6Network("2000::/3")
 
 
 class HostError(HomeAssistantError):
@@ -39,6 +51,39 @@ async def async_router_address(hass: HomeAssistant, url: str) -> IPv4Address:
     if not addresses:
         raise HostError(ROUTER_UNKNOWN, host=host)
     return addresses[0]
+
+
+async def async_resolve_hosts(
+    hass: HomeAssistant, host: str, router: IPv4Address, ip_version: IpVersion
+) -> tuple[IPv4Address | None, IPv6Address | None]:
+    """Return the addresses that a forward to `host` leads to right now; raises HostError."""
+    return (
+        None if ip_version is IpVersion.IPV6 else await async_resolve_host(hass, host, router),
+        None if ip_version is IpVersion.IPV4 else await async_resolve_host6(hass, host),
+    )
+
+
+async def async_resolve_host6(hass: HomeAssistant, host: str) -> IPv6Address:
+    """Return the IPv6 address under which the internet knows `host`.
+
+    It has to be in a network that this machine is in, too: any other may be a
+    stranger's. Raises HostError.
+    """
+    networks = [
+        network
+        for adapter in await async_get_adapters(hass)
+        for ipv6 in adapter["ipv6"]
+        if (network := _network6_of(ipv6["address"], ipv6["network_prefix"])).subnet_of(_GLOBAL6)
+    ]
+    if host == THIS_HOME_ASSISTANT:
+        own = own_address6()
+        if own is None:
+            raise HostError("own_address6_unknown")
+        return own
+    for address in await _async_lookup6(hass, host):
+        if any(address in network for network in networks):
+            return address
+    raise HostError("host_no_ipv6", host=host)
 
 
 async def async_resolve_host(hass: HomeAssistant, host: str, router: IPv4Address) -> IPv4Address:
@@ -78,6 +123,10 @@ def _network_of(address: str, prefix: int) -> IPv4Network:
     return IPv4Interface(f"{address}/{prefix}").network
 
 
+def _network6_of(address: str, prefix: int) -> IPv6Network:
+    return IPv6Interface(f"{address}/{prefix}").network
+
+
 def _is_machine(address: IPv4Address) -> bool:
     return not (address.is_multicast or address.is_unspecified or address.is_reserved)
 
@@ -102,6 +151,33 @@ async def _async_lookup(hass: HomeAssistant, host: str) -> list[IPv4Address]:
     except OSError, UnicodeError:
         return []
     return [IPv4Address(sockaddr[0]) for *_, sockaddr in found]
+
+
+async def _async_lookup6(hass: HomeAssistant, host: str) -> list[IPv6Address]:
+    try:
+        found = await hass.loop.getaddrinfo(
+            host, None, family=socket.AF_INET6, type=socket.SOCK_STREAM
+        )
+    # UnicodeError: a label of more than 63 characters.
+    except OSError, UnicodeError:
+        return []
+    return [IPv6Address(sockaddr[0]) for *_, sockaddr in found]
+
+
+def own_address6() -> IPv6Address | None:
+    """Return the address from which this machine speaks to the IPv6 internet.
+
+    That is where it is reached, too: IPv6 translates nothing. Connecting a
+    datagram socket sends nothing.
+    """
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0)
+        try:
+            probe.connect((str(_GLOBAL6[1]), 1))
+        except OSError:
+            return None
+        own = IPv6Address(probe.getsockname()[0])
+    return own if own in _GLOBAL6 else None
 
 
 def _own_address(router: IPv4Address) -> IPv4Address | None:

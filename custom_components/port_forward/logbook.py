@@ -31,6 +31,7 @@ _KINDS: Final = {
     Kind.CLOSED: "was closed",
     Kind.OPEN_FAILED: "could not be opened",
     Kind.CLOSE_FAILED: "could not be closed yet",
+    Kind.EXTERNAL_PORT_CHANGED: "is now reached at another external port",
 }
 
 # Who turned it off is told by Home Assistant.
@@ -88,6 +89,8 @@ def sentence(data: Mapping[str, Any]) -> str:
         words.append(_until(data))
     if late := _late(data):
         words.append(late)
+    if kind == Kind.EXTERNAL_PORT_CHANGED and data.get("external_ports"):
+        words[-1] += f", {data['external_ports']}"
     # What failed, failed because of the error; the reason is why it was tried.
     error = data.get("error")
     if reason and not error:

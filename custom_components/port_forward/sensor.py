@@ -19,6 +19,8 @@ from homeassistant.helpers.typing import StateType
 from .const import SUBENTRY_TYPE_FORWARD
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import ForwardEntity, RouterEntity
+from .openings import Phase
+from .routers.model import Capabilities
 
 # Only shows what the coordinator has.
 PARALLEL_UPDATES = 0
@@ -29,10 +31,16 @@ class RouterSensorEntityDescription(SensorEntityDescription):
     """A sensor of the router and where its value comes from."""
 
     value_fn: Callable[[PortForwardCoordinator], StateType]
+    has_fn: Callable[[Capabilities], bool] = lambda _: True
 
 
 def _external_address(coordinator: PortForwardCoordinator) -> str | None:
     address = coordinator.data.external_address
+    return str(address) if address else None
+
+
+def _external_address6(coordinator: PortForwardCoordinator) -> str | None:
+    address = coordinator.data.external_address6
     return str(address) if address else None
 
 
@@ -42,6 +50,13 @@ SENSORS = (
         translation_key="external_ip_address",
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=_external_address,
+    ),
+    RouterSensorEntityDescription(
+        key="external_ipv6_address",
+        translation_key="external_ipv6_address",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=_external_address6,
+        has_fn=lambda capabilities: capabilities.ipv6 is not False,
     ),
     RouterSensorEntityDescription(
         key="open_forwards",
@@ -58,12 +73,18 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of the router and those of each forward."""
-    async_add_entities(RouterSensor(entry.runtime_data, description) for description in SENSORS)
+    coordinator = entry.runtime_data
+    capabilities = coordinator.router.capabilities
+    async_add_entities(
+        RouterSensor(coordinator, description)
+        for description in SENSORS
+        if description.has_fn(capabilities)
+    )
     for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):
-        async_add_entities(
-            [ClosesAtSensor(entry.runtime_data, subentry, "closes_at")],
-            config_subentry_id=subentry.subentry_id,
-        )
+        sensors: list[SensorEntity] = [ClosesAtSensor(coordinator, subentry, "closes_at")]
+        if capabilities.chooses_external_port:
+            sensors.append(ExternalPortSensor(coordinator, subentry, "external_port"))
+        async_add_entities(sensors, config_subentry_id=subentry.subentry_id)
 
 
 class RouterSensor(RouterEntity, SensorEntity):
@@ -97,3 +118,16 @@ class ClosesAtSensor(ForwardEntity, SensorEntity):
         """Return the deadline."""
         opening = self.coordinator.keeper.openings.get(self._forward_id)
         return opening.deadline if opening else None
+
+
+class ExternalPortSensor(ForwardEntity, SensorEntity):
+    """Where an open forward is reached from outside, for a router that chooses the port."""
+
+    _attr_translation_key = "external_port"
+
+    @property
+    @override
+    def native_value(self) -> str | None:
+        """Return the port as granted, or the ports where the protocols have different ones."""
+        opening = self.coordinator.keeper.openings.get(self._forward_id)
+        return opening.external_ports if opening and opening.phase is Phase.OPEN else None

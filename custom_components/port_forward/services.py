@@ -159,7 +159,7 @@ def _from(now: datetime, until: datetime) -> timedelta:
 
 def _describe_opening(coordinator: PortForwardCoordinator, opening: Opening) -> JsonObjectType:
     address = coordinator.data.external_address
-    ports = str(opening.forward.external_ports)
+    ports = opening.external_ports
     return {
         "external_address": str(address) if address else None,
         "external_ports": ports,

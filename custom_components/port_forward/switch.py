@@ -46,6 +46,12 @@ class ForwardSwitch(ForwardEntity, SwitchEntity):
 
     @property
     @override
+    def available(self) -> bool:
+        """Tell whether the state is known: of a router that lists nothing, by its renewals."""
+        return super().available and self.coordinator.keeper.is_sure(self._forward_id)
+
+    @property
+    @override
     def is_on(self) -> bool:
         """Tell what the router holds, not what was last asked."""
         return self.coordinator.async_is_open(self._forward_id)

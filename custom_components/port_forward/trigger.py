@@ -137,6 +137,12 @@ class OpeningFailedTrigger(ActivityTrigger):
     _kind = Kind.OPEN_FAILED
 
 
+class ExternalPortChangedTrigger(ActivityTrigger):
+    """The router has given an open port forward another external port."""
+
+    _kind = Kind.EXTERNAL_PORT_CHANGED
+
+
 class AboutToCloseTrigger(ForwardTrigger):
     """The deadline of an open port forward has come near.
 
@@ -265,6 +271,7 @@ TRIGGERS: Final[dict[str, type[Trigger]]] = {
     "closed": ClosedTrigger,
     "about_to_close": AboutToCloseTrigger,
     "opening_failed": OpeningFailedTrigger,
+    "external_port_changed": ExternalPortChangedTrigger,
 }
 
 

@@ -58,6 +58,7 @@ async def test_nothing_has_happened_to_what_is_new(
             "closed",
             "open_failed",
             "close_failed",
+            "external_port_changed",
         ]
 
 

@@ -32,6 +32,7 @@ TYPED = {
 }
 # What the form fills in by itself.
 FILLED_IN = {
+    "ip_version": "ipv4",
     "close_after": {"days": 0, "hours": 1, "minutes": 0, "seconds": 0},
     "until_closed": False,
 }

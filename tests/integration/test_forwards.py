@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +13,7 @@ from custom_components.port_forward.const import SUBENTRY_TYPE_FORWARD
 from custom_components.port_forward.forwards import (
     FieldError,
     ForwardSettings,
+    IpVersion,
     check_free,
     check_name,
 )
@@ -54,13 +55,15 @@ def test_everything_given() -> None:
     settings = read(protocol="both", external_ports="9000-9002", internal_ports="80-82")
     assert settings == ForwardSettings(
         internal_host="192.168.1.20",
+        ip_version=IpVersion.IPV4,
         protocols=(Protocol.TCP, Protocol.UDP),
         external_ports=PortRange(first=9000, last=9002),
         internal_ports=PortRange(first=80, last=82),
+        any_external_port=False,
         allowed_source=None,
         close_after=timedelta(hours=1),
     )
-    assert settings.forward("id", "Camera", IPv4Address("192.168.1.20")) == Forward(
+    assert settings.forward("id", "Camera", (IPv4Address("192.168.1.20"), None)) == Forward(
         id="id",
         name="Camera",
         internal_host=IPv4Address("192.168.1.20"),
@@ -189,7 +192,7 @@ def test_allowed_source(typed: str, source: str | None) -> None:
         "198.51.100.256",
         "198.51.100.7/24",  # an address in a network: neither may be guessed
         "198.51.100.0/33",
-        "2001:db8::1",
+        "2001:db8::g",
         "example.com",
         "198.51.100.7, 198.51.100.8",
         "*",
@@ -201,7 +204,41 @@ def test_allowed_source(typed: str, source: str | None) -> None:
 def test_no_source(typed: str) -> None:
     field, text = refused(TYPED | {"allowed_source": typed})
     assert field == "allowed_source"
-    assert text.startswith(f"“{typed}” is not an IPv4 address that could connect.")
+    assert text.startswith(f"“{typed}” is not an address that could connect.")
+
+
+@pytest.mark.parametrize(
+    ("ip_version", "typed"),
+    [
+        ("ipv4", "2001:db8::7"),
+        ("ipv6", "198.51.100.7"),
+        ("both", "198.51.100.7"),
+        ("both", "2001:db8::/32"),
+    ],
+)
+def test_source_that_limits_only_one_of_both(ip_version: str, typed: str) -> None:
+    field, text = refused(
+        TYPED | {"external_ports": "", "ip_version": ip_version, "allowed_source": typed}
+    )
+    assert field == "allowed_source"
+    assert text.startswith(f"{typed} would limit only one of IPv4 and IPv6")
+
+
+def test_ipv6() -> None:
+    settings = read(ip_version="ipv6", external_ports="", allowed_source="2001:db8::/32")
+    forward = settings.forward("id", "Camera", (None, IPv6Address("2001:db8::5")))
+    assert forward.internal_host6 == IPv6Address("2001:db8::5")
+    assert forward.allowed_source == IPv6Network("2001:db8::/32")
+    field, text = refused(TYPED | {"ip_version": "both", "external_ports": "9999"})
+    assert (field, text[:25]) == ("external_ports", "IPv6 translates no ports:")
+
+
+def test_ipv6_ports_are_free_on_each_host() -> None:
+    here = read(ip_version="ipv6", external_ports="")
+    there = read(ip_version="both", external_ports="", internal_host="nas.lan")
+    assert here.clashes_with(read(ip_version="both", external_ports=""))
+    assert not here.clashes_with(there)
+    assert there.clashes_with(read(external_ports="80"))
 
 
 @pytest.mark.parametrize(
@@ -273,6 +310,8 @@ def test_name() -> None:
         ({"external_ports": "8079-8080", "internal_ports": "80-81"}, True),
         ({"external_ports": "8081-8082", "internal_ports": "80-81"}, False),
         ({"external_ports": "", "internal_ports": "8080"}, True),
+        ({"ip_version": "both", "internal_ports": "8080"}, True),
+        ({"ip_version": "ipv6", "internal_ports": "8080"}, False),
     ],
 )
 def test_ports_of_another_forward(other: dict[str, str], clash: bool) -> None:  # noqa: FBT001

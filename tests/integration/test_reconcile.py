@@ -527,7 +527,7 @@ async def test_removed_at_the_router_after_we_closed_the_others_stays_closed(
 
 
 @pytest.mark.parametrize("known", [{"phase": "opening", "lease_until": None}, {}])
-@pytest.mark.parametrize(("remains", "renewed_after"), [(40, 20), (1, 0.6)])
+@pytest.mark.parametrize(("remains", "renewed_after"), [(80, 40), (40, 30), (1, 0.8)])
 async def test_killed_before_a_shorter_lease_was_in_the_ledger(
     hass: HomeAssistant,
     router: VirtualRouter,

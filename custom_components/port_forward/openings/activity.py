@@ -23,6 +23,7 @@ class Kind(StrEnum):
     CLOSED = "closed"
     OPEN_FAILED = "open_failed"
     CLOSE_FAILED = "close_failed"
+    EXTERNAL_PORT_CHANGED = "external_port_changed"
 
 
 class Reason(StrEnum):
@@ -52,7 +53,8 @@ class Reason(StrEnum):
 class Activity:
     """One thing that happened to one forward.
 
-    `deadline` is until when it is open (or was to be), None for until closed.
+    `external_ports` is where it can be reached from outside, None where it
+    cannot. `deadline` is until when it is open (or was to be), None for until closed.
     `late` is how long after the deadline it was closed. `context` tells who,
     None for the integration itself. `error` is the English text of the
     error.
@@ -62,6 +64,7 @@ class Activity:
     forward_id: str
     name: str
     at: datetime
+    external_ports: str | None = None
     reason: Reason | None = None
     deadline: datetime | None = None
     late: timedelta | None = None
@@ -81,6 +84,7 @@ class Teller:
         kind: Kind,
         forward: Forward,
         *,
+        external_ports: str | None = None,
         reason: Reason | None = None,
         deadline: datetime | None = None,
         context: Context | None = None,
@@ -98,6 +102,7 @@ class Teller:
                 forward_id=forward.id,
                 name=forward.name,
                 at=now,
+                external_ports=external_ports,
                 reason=reason,
                 deadline=deadline,
                 late=late,

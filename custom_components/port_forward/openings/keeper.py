@@ -101,6 +101,17 @@ class Keeper:
         lists_all = self._router.capabilities.listing is Listing.FULL
         return not lists_all and opening.phase is not Phase.LOST
 
+    def is_sure(self, forward_id: str) -> bool:
+        """Tell whether it is known if the forward is open.
+
+        A router that does not list its mappings can only be believed as long
+        as it renews them.
+        """
+        opening = self._ledger.openings.get(forward_id)
+        if self._router.capabilities.listing is not Listing.NONE or opening is None:
+            return True
+        return opening.phase is Phase.LOST or self._do.is_sure(opening)
+
     @to_the_end
     async def open(
         self, forward: Forward, *, deadline: datetime | None = None, by: Context | None = None
@@ -140,7 +151,13 @@ class Keeper:
                 raise
             extended = held is not None and held.phase is Phase.OPEN
             kind = Kind.EXTENDED if extended else Kind.OPENED
-            self._teller.tell(kind, forward, deadline=deadline, context=by)
+            self._teller.tell(
+                kind,
+                forward,
+                external_ports=opening.external_ports,
+                deadline=deadline,
+                context=by,
+            )
             return opening
 
     @to_the_end
@@ -244,7 +261,7 @@ class Keeper:
             except (RouterError, HomeAssistantError) as error:
                 if not failures:
                     LOGGER.warning("Could not renew %s: %s", opening.forward.name, error)
-                self._do.schedule_renewal(opening, failures + 1)
+                self._do.note_unrenewed(opening, failures + 1)
             else:
                 if failures:
                     LOGGER.info("%s is renewed again", opening.forward.name)

@@ -63,6 +63,24 @@ class Opening:
     lease_until: datetime | None = None
     reason: Reason | None = None
 
+    @property
+    def external_ports(self) -> str:
+        """Where it can be reached from outside: `8080`, or `tcp 8080, udp 8081` where they differ.
+
+        The router may have granted others than the forward asks for.
+        """
+        granted: dict[str, list[str]] = {}
+        for mapping in self.mappings:
+            for protocol in mapping.protocols:
+                granted.setdefault(protocol, []).append(str(mapping.external_ports))
+        asked = {str(self.forward.external_ports), *map(str, self.forward.external_ports)}
+        if all(asked.issuperset(ports) for ports in granted.values()):
+            return str(self.forward.external_ports)
+        ports = {protocol: ", ".join(dict.fromkeys(rows)) for protocol, rows in granted.items()}
+        if len(set(ports.values())) == 1:
+            return next(iter(ports.values()))
+        return ", ".join(f"{protocol} {rows}" for protocol, rows in ports.items())
+
     def within(self, phase: Phase, reason: Reason | None = None) -> Opening:
         """Return the same opening in another phase, for this reason or the one it has."""
         return replace(self, phase=phase, reason=reason or self.reason)

@@ -28,6 +28,10 @@ from .view import View
 _CLOSE_RETRIES: Final = (1, 2, 5, 10, 30, 60, 120, 300)
 _RENEWAL_RETRIES: Final = (15, 30, 60, 120, 300)
 
+_SHORTEST_RETRY: Final = 2.0
+# Seconds. VPN providers grant a minute and expect a renewal after 45 s (ProtonVPN).
+_SHORT_LEASE: Final = 60.0
+
 _RETRY: Final = "close what could not be closed"
 
 
@@ -65,6 +69,9 @@ class Operations:
         self._failed_closes = 0
         # Forwards whose close has failed, so that it is told once.
         self._unclosed: set[str] = set()
+        # Forwards whose renewal has failed, so that they may be open or not
+        # where the router does not list.
+        self._unsure: set[str] = set()
 
     def stop(self) -> None:
         """Stop all timers."""
@@ -98,8 +105,19 @@ class Operations:
             if held is None:
                 await self.close([opening], Reason.NOT_SAVED)
             raise
-        self._view.update(opening.forward.id, added=granted)
+        gone = {mapping.key: mapping for mapping in asked.mappings}
+        for mapping in granted:
+            gone.pop(mapping.key, None)
+        self._view.update(opening.forward.id, removed=gone.values(), added=granted)
+        self._unsure.discard(opening.forward.id)
         self.set_alarms(opening)
+        if held and held.external_ports != opening.external_ports:
+            self._teller.tell(
+                Kind.EXTERNAL_PORT_CHANGED,
+                opening.forward,
+                external_ports=opening.external_ports,
+                deadline=opening.deadline,
+            )
         return opening
 
     async def close(
@@ -132,6 +150,7 @@ class Operations:
             else:
                 closed.append(opening.forward.id)
                 self._unclosed.discard(opening.forward.id)
+                self._unsure.discard(opening.forward.id)
                 self._teller.tell(
                     Kind.CLOSED,
                     opening.forward,
@@ -195,15 +214,39 @@ class Operations:
         )
         if kept_to_the_end or self._router.capabilities.leases is Leases.PERMANENT_ONLY:
             return
+        remaining = (lease_until - now).total_seconds()
         if failures:
             delay = float(_RENEWAL_RETRIES[min(failures, len(_RENEWAL_RETRIES)) - 1])
-        else:
+            if remaining > 0:
+                # More than once before it is lost, however short it is.
+                delay = min(delay, max(remaining / 3, _SHORTEST_RETRY))
+        elif remaining <= 0:
             # Nothing remains where nobody renewed it, and it is there all the same.
-            delay = (lease_until - now).total_seconds() / 2 if lease_until > now else 1.0
+            delay = 1.0
+        else:
+            share = 0.75 if remaining <= _SHORT_LEASE else 0.5
+            delay = remaining * share
         self._timers.start(
             forward_id,
             delay * random.uniform(0.9, 1.0),  # noqa: S311  spreads load, guards nothing
             partial(self._renew, forward_id, failures),
+        )
+
+    def renew_now(self, opening: Opening) -> None:
+        """Renew without waiting."""
+        forward_id = opening.forward.id
+        self._timers.start(forward_id, 0, partial(self._renew, forward_id, 0))
+
+    def note_unrenewed(self, opening: Opening, failures: int) -> None:
+        """Try a renewal that failed again."""
+        self._unsure.add(opening.forward.id)
+        self._view.update(opening.forward.id)
+        self.schedule_renewal(opening, failures)
+
+    def is_sure(self, opening: Opening) -> bool:
+        """Tell whether the router has said that it holds the mappings, and was not silent since."""
+        return opening.forward.id not in self._unsure and all(
+            map(self._view.holds, opening.mappings)
         )
 
     def is_renewing(self, forward_id: str) -> bool:

@@ -167,6 +167,9 @@ class Reconciler:
             opening = opening.within(Phase.OPEN)
             await self._ledger.record(opening)
         self._do.set_alarms(opening)
+        if self._router.capabilities.listing is Listing.NONE and not self._do.is_sure(opening):
+            # The only way to find out whether it is still there.
+            self._do.renew_now(opening)
 
     async def _move(self, opening: Opening, wanted: Forward) -> None:
         """Close an opening whose forward was edited, and open what it is now."""
@@ -174,8 +177,10 @@ class Reconciler:
         moved = replace(
             opening, forward=wanted, mappings=self._router.plan(wanted), phase=Phase.OPENING
         )
-        await self._do.open(moved, None)
-        self._teller.tell(Kind.OPENED, wanted, deadline=moved.deadline)
+        moved = await self._do.open(moved, None)
+        self._teller.tell(
+            Kind.OPENED, wanted, external_ports=moved.external_ports, deadline=moved.deadline
+        )
 
     async def _restore(self, opening: Opening, reason: Reason) -> None:
         """Make again what the router lost; tried at each snapshot while it is away."""
@@ -183,7 +188,7 @@ class Reconciler:
         await self._ledger.record(lost)
         self._do.set_alarms(lost)
         try:
-            await self._do.open(replace(lost, phase=Phase.OPENING, reason=None), lost)
+            restored = await self._do.open(replace(lost, phase=Phase.OPENING, reason=None), lost)
         except RouterError as error:
             if _may_pass(error):
                 raise
@@ -191,7 +196,11 @@ class Reconciler:
             await self._do.close([lost], Reason.NOT_RESTORED)
         else:
             self._teller.tell(
-                Kind.RESTORED, opening.forward, reason=lost.reason, deadline=opening.deadline
+                Kind.RESTORED,
+                opening.forward,
+                external_ports=restored.external_ports,
+                reason=lost.reason,
+                deadline=opening.deadline,
             )
 
 
