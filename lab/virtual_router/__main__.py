@@ -1,5 +1,6 @@
 """Run a virtual router: `python -m lab.virtual_router --port 5000 --quirk Q11`.
 
+With `--pcp-port` it speaks PCP and NAT-PMP as well, with `--no-upnp` nothing else.
 Prints one line of JSON with its addresses when it is ready, then a line for
 each mapping that opens or closes. SIGTERM and SIGINT end it cleanly.
 """
@@ -11,6 +12,7 @@ import signal
 from typing import Literal
 
 from .mapping import VirtualMapping, Wan
+from .pcp import ANNOUNCE_GROUP, Pcp
 from .quirks import Quirk
 from .router import VirtualRouter
 
@@ -25,8 +27,31 @@ def main() -> None:
     parser.add_argument("--lan-host", default="127.0.0.1", help="where it answers")
     parser.add_argument("--wan-host", default="127.0.0.1", help="where its mappings listen")
     parser.add_argument("--external-address", default="203.0.113.7", help="what it says it has")
-    parser.add_argument("--ssdp", action="store_true", help="announce itself, answer searches")
+    parser.add_argument("--no-upnp", action="store_true", help="without HTTP and SSDP")
+    parser.add_argument(
+        "--ssdp", action="store_true", help="announce itself (PCP does too), answer searches"
+    )
     parser.add_argument("--ssdp-port", type=int, default=1900, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--pcp-port",
+        type=int,
+        metavar="PORT",
+        help="speak PCP and NAT-PMP on this UDP port, of routers 5351; 0: any that is free",
+    )
+    parser.add_argument(
+        "--pcp-speaks",
+        choices=("both", "pcp", "natpmp", "nothing"),
+        default="both",
+        help="which of PCP and NAT-PMP; nothing: be silent",
+    )
+    parser.add_argument(
+        "--pcp-third-party", action="store_true", help="let PCP clients map for other hosts"
+    )
+    parser.add_argument(
+        "--vpn-provider",
+        action="store_true",
+        help="map any port for 60 s, whatever is asked by NAT-PMP, as a VPN provider does",
+    )
     parser.add_argument(
         "--quirk",
         action="append",
@@ -43,7 +68,14 @@ async def _run(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    pcp = Pcp(
+        speaks=options.pcp_speaks,
+        third_party=options.pcp_third_party,
+        provider=options.vpn_provider,
+        announce_to=ANNOUNCE_GROUP if options.ssdp else None,
+    )
     router = VirtualRouter(
+        upnp=not options.no_upnp,
         igd=options.igd,
         wans=(Wan(external_address=options.external_address),),
         quirks=options.quirk,
@@ -54,10 +86,16 @@ async def _run(options: argparse.Namespace) -> None:
         friendly_name=options.name,
         ssdp=options.ssdp,
         ssdp_port=options.ssdp_port,
+        pcp=None if options.pcp_port is None else pcp,
+        pcp_port=options.pcp_port or 0,
         on_change=_print_change,
     )
     async with router:
-        addresses = {"description_url": router.description_url, "udn": router.udn}
+        addresses: dict[str, str | int] = {}
+        if not options.no_upnp:
+            addresses |= {"description_url": router.description_url, "udn": router.udn}
+        if options.pcp_port is not None:
+            addresses["pcp_port"] = router.pcp_port
         print(json.dumps(addresses), flush=True)
         await stop.wait()
 

@@ -9,13 +9,10 @@ from .mapping import VirtualMapping
 from .quirks import Quirk
 from .refusals import refuse
 from .soap import UpnpError
-from .wan import WILDCARDS
+from .wan import WILDCARDS, rows_at_most
 
 WEEK = 604800  # seconds: the longest lease, WANIPConnection:2 §2.3.16
-SMALL_TABLE = 32  # rows: Linksys (Q08), and the small routers of Q09
-LARGE_TABLE = 1024  # rows: more than any test or demo needs
 SHOWN_DESCRIPTION = 63  # characters
-Q14_ADDRESSES = {Quirk.Q14: "", Quirk.Q14_PRIVATE: "10.0.0.2", Quirk.Q14_CGNAT: "100.64.0.2"}
 
 
 async def get_status_info(call: WanCall) -> Values:
@@ -30,10 +27,7 @@ async def get_status_info(call: WanCall) -> Values:
 
 async def get_external_ip_address(call: WanCall) -> Values:
     """GetExternalIPAddress."""
-    for quirk, address in Q14_ADDRESSES.items():
-        if quirk in call.quirks:
-            return {"NewExternalIPAddress": address}
-    return {"NewExternalIPAddress": call.wan.external_address}
+    return {"NewExternalIPAddress": call.wan.shown_address}
 
 
 async def add_port_mapping(call: WanCall) -> Values:
@@ -106,7 +100,7 @@ async def _store(call: WanCall, asked: VirtualMapping) -> None:
     if Quirk.Q07 in call.quirks:
         return
     known = call.wan.find(mapping.key) is not None
-    if not known and len(call.wan.mappings) >= _table_size(call):
+    if not known and len(call.wan.mappings) >= rows_at_most(call.table_size, call.quirks):
         if Quirk.Q08 in call.quirks:
             return
         raise UpnpError(_table_full_code(call))
@@ -146,13 +140,6 @@ def _granted_lease(call: WanCall, asked: int) -> int:
     if call.igd == 1 and Quirk.Q04 not in call.quirks:
         return asked
     return asked if 0 < asked <= WEEK else WEEK
-
-
-def _table_size(call: WanCall) -> int:
-    if call.table_size is not None:
-        return call.table_size
-    small = {Quirk.Q08, Quirk.Q09, Quirk.Q09_402} & call.quirks
-    return SMALL_TABLE if small else LARGE_TABLE
 
 
 def _table_full_code(call: WanCall) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from .quirks import Fault
+from .quirks import Fault, UdpFault
 from .web import Response
 
 GARBAGE = b"\x00\x7f\xfe<<<>]]> this is not XML &&& \xc3\x28"
@@ -26,25 +26,25 @@ ENTITY_BOMB = (
 
 
 @dataclass(slots=True, kw_only=True)
-class Injected:
+class Injected[F: (Fault, UdpFault)]:
     """A fault that waits for its request."""
 
-    fault: Fault
+    fault: F
     action: str | None
     times: int | None
     delay: float
-    location: str
-    status: int
+    location: str = ""
+    status: int = 0
 
 
-class FaultBox:
+class FaultBox[F: (Fault, UdpFault)]:
     """The faults that wait."""
 
     def __init__(self) -> None:
         """Nothing goes wrong at first."""
-        self._waiting: list[Injected] = []
+        self._waiting: list[Injected[F]] = []
 
-    def add(self, injected: Injected) -> None:
+    def add(self, injected: Injected[F]) -> None:
         """Let it strike after those added before."""
         self._waiting.append(injected)
 
@@ -52,7 +52,7 @@ class FaultBox:
         """Let nothing more go wrong."""
         self._waiting.clear()
 
-    def take(self, action: str) -> Injected | None:
+    def take(self, action: str) -> Injected[F] | None:
         """Take the fault that strikes a request for this action now, if any."""
         for injected in self._waiting:
             if injected.action in (None, action):
@@ -65,7 +65,7 @@ class FaultBox:
 
 
 async def strike(
-    injected: Injected, act: Callable[[], Awaitable[Response | None]]
+    injected: Injected[Fault], act: Callable[[], Awaitable[Response | None]]
 ) -> Response | None:
     """Reply as the fault has it; `act` does what was asked and gives the right reply."""
     if injected.fault is Fault.DROP_BEFORE:
@@ -80,7 +80,7 @@ async def strike(
     return None if response is None else _damaged(injected.fault, response)
 
 
-def _instead(injected: Injected) -> Response | None:
+def _instead(injected: Injected[Fault]) -> Response | None:
     """Reply in the place of one that acts."""
     match injected.fault:
         case Fault.HUGE_BODY:

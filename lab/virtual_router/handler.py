@@ -9,7 +9,7 @@ from http import HTTPStatus
 from .device import IgdDevice
 from .faults import FaultBox, strike
 from .listing import DaemonDiedError
-from .quirks import Quirk
+from .quirks import Fault, Quirk
 from .soap import Call, read_call
 from .web import Request, Response
 
@@ -20,21 +20,27 @@ class Handler:
     """Counts the requests, answers them, and goes wrong where told."""
 
     def __init__(
-        self, device: IgdDevice, quirks: AbstractSet[Quirk], die: Callable[[], None]
+        self,
+        device: IgdDevice,
+        quirks: AbstractSet[Quirk],
+        die: Callable[[], None],
+        *,
+        requests: Counter[str],
+        acting: asyncio.Lock,
     ) -> None:
         """Answer for this device; `die` ends the router in the middle of a request."""
         self._device = device
         self._quirks = quirks
         self._die = die
         self._in_flight = 0
-        self._acting = asyncio.Lock()
-        self.requests: Counter[str] = Counter()
-        self.faults = FaultBox()
+        self._acting = acting
+        self._requests = requests
+        self.faults = FaultBox[Fault]()
 
     async def handle(self, request: Request) -> Response | None:
         """Answer a request; None hangs up."""
         call, name = _read(request)
-        self.requests[name] += 1
+        self._requests[name] += 1
         again = request.number > 1
         if again and Quirk.Q37_REUSE in self._quirks:
             return None

@@ -46,8 +46,9 @@ class TcpRelay:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        mapping = self._match(writer.get_extra_info("peername")[0])
-        if mapping is None:
+        source, port, *_ = writer.get_extra_info("peername")
+        mapping = self._match(source)
+        if mapping is None or not mapping.lets(source, port):
             reset(writer)
             return
         task = asyncio.current_task()
@@ -127,7 +128,7 @@ class UdpRelay(asyncio.DatagramProtocol):
     @override
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         mapping = self._match(addr[0])
-        if mapping is None:
+        if mapping is None or not mapping.lets(*addr):
             return
         # UDP promises nothing: a full buffer, a closed inside port or a host that
         # this machine has no way to loses the packet.

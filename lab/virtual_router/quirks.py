@@ -68,6 +68,8 @@ class Quirk(StrEnum):
     """Accepts a remote host and ignores it: stored, shown and looked up as the wildcard."""
     Q19_STRICT = "Q19_STRICT"
     """As Q19, but asking for the mapping with its remote host answers 714."""
+    Q19_PCP = "Q19_PCP"
+    """PCP: accepts a FILTER, says so, and lets every source in (miniupnpd: "TODO")."""
     Q20 = "Q20"
     """The list by index ends with 714 in place of 713 (DD-WRT; PortMapper)."""
     Q20_714 = "Q20_714"
@@ -150,6 +152,14 @@ class Quirk(StrEnum):
     """Forgets its mappings when the WAN reconnects (core#28206)."""
     Q45 = "Q45"
     """Says success to deleting a mapping that never was."""
+    Q46 = "Q46"
+    """PCP: grants at least 120 s and at most 86400 s, whatever was asked (miniupnpd)."""
+    Q47 = "Q47"
+    """PCP: UNSUPP_OPTION for THIRD_PARTY, also where it is allowed (miniupnpd's default)."""
+    Q48 = "Q48"
+    """PCP: NOT_AUTHORIZED for another nonce than the mapping's: here always (tailscale#21127)."""
+    Q49 = "Q49"
+    """PCP and NAT-PMP: a new external address does not reset the epoch (miniupnp#254)."""
 
 
 class Fault(StrEnum):
@@ -179,3 +189,41 @@ class Fault(StrEnum):
     """Replies 200 with a login page; does not act."""
     HTTP_500_EMPTY = "http_500_empty"
     """Replies 500 with no body; does not act."""
+
+
+class UdpFault(StrEnum):
+    """Something that goes wrong with PCP or NAT-PMP; see `VirtualRouter.fault`.
+
+    All but DROP_REQUEST do what was asked first.
+    """
+
+    DROP_REQUEST = "drop_request"
+    """The request is lost."""
+    DROP_REPLY = "drop_reply"
+    """The reply is lost."""
+    LATE = "late"
+    """The reply comes after `delay` seconds."""
+    TWICE = "twice"
+    """The reply comes twice."""
+    ELSEWHERE = "elsewhere"
+    """The reply comes from 127.0.0.77, from the same port."""
+    OTHER_NONCE = "other_nonce"
+    """The reply carries another nonce; NAT-PMP has none."""
+    OTHER_REQUEST = "other_request"
+    """The reply is to a mapping of another internal port."""
+    OTHER_OPCODE = "other_opcode"
+    """The reply is to a request of another opcode: MAP and ANNOUNCE, or UDP and address."""
+    SHORT = "short"
+    """Half of the reply comes."""
+    LONG = "long"
+    """The reply is filled up with zeros to 1104 bytes: more than a packet may have."""
+    UNKNOWN_RESULT = "unknown_result"
+    """The reply has the result code 99."""
+    NO_LIFETIME = "no_lifetime"
+    """The reply says that the mapping lasts 0 s."""
+    ENDLESS_LIFETIME = "endless_lifetime"
+    """The reply says that the mapping lasts 2^32-1 s."""
+    EPOCH_BACK = "epoch_back"
+    """The reply says that the epoch is 0."""
+    EPOCH_AHEAD = "epoch_ahead"
+    """The reply says that the epoch is 1,000,000 s further on."""

@@ -13,6 +13,10 @@ from .nat import TcpRelay, UdpRelay
 from .quirks import Quirk
 
 WILDCARDS = ("", "0.0.0.0")  # noqa: S104  the two spellings of "any source", nothing is bound
+Q14_ADDRESSES = {Quirk.Q14: "", Quirk.Q14_PRIVATE: "10.0.0.2", Quirk.Q14_CGNAT: "100.64.0.2"}
+
+SMALL_TABLE = 32  # rows: Linksys (Q08), and the small routers of Q09
+LARGE_TABLE = 1024  # rows: more than any test or demo needs
 
 type OnChange = Callable[[Literal["opened", "closed"], VirtualMapping], None]
 
@@ -54,6 +58,19 @@ class WanConnection:
         return self.status in ("Connected", "Up")
 
     @property
+    def shown_address(self) -> str:
+        """The external address that it tells of; "" for none."""
+        for quirk, address in Q14_ADDRESSES.items():
+            if quirk in self._quirks:
+                return address
+        return self.external_address
+
+    @property
+    def mappable(self) -> bool:
+        """Whether a mapping can be reached from outside: not behind another NAT (Q14)."""
+        return self.connected and not Q14_ADDRESSES.keys() & self._quirks
+
+    @property
     def uptime(self) -> int:
         """Seconds since the connection came up."""
         return int(asyncio.get_running_loop().time() - self._up_since)
@@ -61,6 +78,10 @@ class WanConnection:
     def reconnect(self) -> None:
         """Count the uptime from now."""
         self._up_since = asyncio.get_running_loop().time()
+
+    def age(self, seconds: float) -> None:
+        """Count the uptime from so much earlier."""
+        self._up_since -= seconds
 
     def find(self, key: Key) -> VirtualMapping | None:
         """Find the mapping of exactly this key."""
@@ -93,7 +114,7 @@ class WanConnection:
         self._rows[mapping.key] = mapping
         if old is None:
             self._report("opened", mapping)
-        elif _target(old) != _target(mapping):
+        elif _way(old) != _way(mapping):
             self._stop_relays(mapping.key)
 
     def remove(self, key: Key) -> None:
@@ -164,6 +185,14 @@ class WanConnection:
             self._on_change(what, mapping)
 
 
+def rows_at_most(table_size: int | None, quirks: AbstractSet[Quirk]) -> int:
+    """Return how many mappings a WAN holds: so many, or what the quirks say."""
+    if table_size is not None:
+        return table_size
+    small = {Quirk.Q08, Quirk.Q09, Quirk.Q09_402} & quirks
+    return SMALL_TABLE if small else LARGE_TABLE
+
+
 def is_ipv4(text: str) -> bool:
     """Whether the text is an IPv4 address."""
     try:
@@ -173,5 +202,6 @@ def is_ipv4(text: str) -> bool:
     return True
 
 
-def _target(mapping: VirtualMapping) -> tuple[str, int, bool]:
-    return (mapping.internal_host, mapping.internal_port, mapping.enabled)
+def _way(mapping: VirtualMapping) -> tuple[object, ...]:
+    """Give what is not the same when the connections of before have no right to go on."""
+    return (mapping.internal_host, mapping.internal_port, mapping.enabled, mapping.filters)

@@ -10,6 +10,7 @@ import aiohttp
 
 from lab.virtual_router import free_port
 from tests.lab.control_point import ControlPoint
+from tests.lab.pcp_client import pcp_client
 
 
 async def start(*arguments: str) -> tuple[asyncio.subprocess.Process, str]:
@@ -53,6 +54,20 @@ async def test_router_command() -> None:
     rest = await end(process, signal.SIGTERM)
     row = f"TCP {external} → 127.0.0.1:8080 from anywhere (Cam)"
     assert rest.splitlines() == [f"opened {row}", f"closed {row}"]
+
+
+async def test_router_command_without_upnp() -> None:
+    options = "--no-upnp --pcp-port 0 --pcp-speaks natpmp --vpn-provider"
+    process, line = await start("lab.virtual_router", *options.split())
+    found = json.loads(line)
+    assert found.keys() == {"pcp_port"}
+    router = SimpleNamespace(lan_host="127.0.0.1", pcp_port=found["pcp_port"])
+    async with pcp_client(router) as client:  # type: ignore[arg-type]
+        reply = await client.ask(bytes.fromhex("0001 0000 1f90 0000 00000e10"))
+    assert reply[:4] == bytes.fromhex("0081 0000")
+    assert reply[12:] == bytes.fromhex("0000003c")
+    rest = await end(process, signal.SIGTERM)
+    assert rest.startswith(f"opened UDP {int.from_bytes(reply[10:12])} → 127.0.0.1:8080 from any")
 
 
 async def test_camera_command() -> None:

@@ -1,0 +1,49 @@
+"""The rows that PCP and NAT-PMP clients have in the router's table."""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from ..call import HIGHEST_PORT
+from ..mapping import VirtualMapping
+from ..wan import WanConnection
+
+LOWEST_CHOICE = 1024  # the router itself chooses no lower port
+
+
+class NoPortError(Exception):
+    """No external port is free."""
+
+
+def held(
+    wan: WanConnection,
+    made_by: Literal["PCP", "NAT-PMP"],
+    host: str,
+    protocol: str,
+    internal_port: int,
+) -> VirtualMapping | None:
+    """Find the mapping of this port of the host that was made by this protocol."""
+    for row in wan.mappings:
+        target = (row.made_by, row.internal_host, row.protocol, row.internal_port)
+        if target == (made_by, host, protocol, internal_port):
+            return row
+    return None
+
+
+def from_here(port: int) -> Iterator[int]:
+    """Yield the port, then those above it, then those below."""
+    yield from range(port, HIGHEST_PORT + 1)
+    yield from range(port - 1, LOWEST_CHOICE - 1, -1)
+
+
+async def place(wan: WanConnection, row: VirtualMapping, ports: Iterable[int]) -> VirtualMapping:
+    """Add the row at the first of the ports that is free. Raises NoPortError when none is."""
+    for port in ports:
+        if wan.on_port(row.protocol, port):
+            continue
+        placed = row.at(port)
+        try:
+            await wan.put(placed)
+        except OSError:
+            continue  # another program of this machine has the port
+        return placed
+    raise NoPortError
