@@ -1,0 +1,53 @@
+"""Run a simulated MikroTik router: `python -m lab.mikrotik --port 8728 --habit no_whole`.
+
+Prints one line of JSON with its address and account when it is ready. SIGTERM
+and SIGINT end it cleanly.
+"""
+
+import argparse
+import asyncio
+import json
+
+from lab.certificate import self_signed
+from lab.until_signal import until_signal
+
+from .habits import Habit
+from .rest import User
+from .router import MikrotikRouter
+
+
+def main() -> None:
+    """Read the command line and run until a signal comes."""
+    parser = argparse.ArgumentParser(prog="python -m lab.mikrotik", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="HTTP port; 0: any that is free")
+    parser.add_argument("--tls", action="store_true", help="with a certificate signed by itself")
+    parser.add_argument("--lan-host", default="127.0.0.1", help="where it answers")
+    parser.add_argument("--wan-host", default="127.0.0.1", help="where its forwards listen")
+    parser.add_argument("--habit", action="append", default=[], type=Habit, choices=list(Habit))
+    asyncio.run(until_signal(_run(parser.parse_args())))
+
+
+async def _run(options: argparse.Namespace) -> None:
+    certificate = self_signed("router.lan") if options.tls else None
+    user = User()
+    router = MikrotikRouter(
+        users=(user,),
+        habits=options.habit,
+        lan_host=options.lan_host,
+        wan_host=options.wan_host,
+        port=options.port,
+        tls=certificate.context if certificate else None,
+    )
+    async with router:
+        shown = {
+            "url": router.url,
+            "username": user.name,
+            "password": user.password,
+            "fingerprint": certificate.fingerprint if certificate else "",
+        }
+        print(json.dumps(shown), flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
