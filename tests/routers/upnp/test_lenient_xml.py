@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from custom_components.port_forward.routers.upnp.lenient_xml import (
@@ -5,8 +7,10 @@ from custom_components.port_forward.routers.upnp.lenient_xml import (
     decode,
     fields,
     find,
+    name,
     number,
     parse,
+    sendable,
     text,
 )
 
@@ -27,9 +31,43 @@ def test_decode_never_fails_and_keeps_what_is_utf_8(body: bytes, expected: str) 
     assert decode(body) == expected
 
 
-def test_the_way_to_decode_does_not_encode() -> None:
-    with pytest.raises(UnicodeEncodeError):
-        "ä".encode("ascii", "port_forward_cp1252")
+@pytest.mark.parametrize(
+    "start",
+    [
+        "<n:a xmlns:n='{}'>",
+        '<n:a xmlns:n = "{}">',
+        "<n:a xmlns:n\r=\n'{}'>",
+        "<n:a xmlns:\u1680='' xmlns:n='{}'>",
+        "<n:a xml\x00ns:n='{}'>",
+    ],
+)
+def test_a_namespace_of_a_megabyte_is_refused(start: str) -> None:
+    """Each name is expanded to the whole of it: these few would take 300 MB."""
+    document = start.format("u" * 1_000_000) + "<n:b/>" * 300 + "</n:a>"
+    _check_refused_without_much_memory(document)
+    _check_refused_without_much_memory(decode(document.encode("utf-16-be")))
+
+
+def _check_refused_without_much_memory(document: str) -> None:
+    tracemalloc.start()
+    with pytest.raises(NotXmlError):
+        parse(document)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("length", [0, 60, 255])
+def test_other_namespaces_are_fine(length: int) -> None:
+    assert name(parse(f"<a xmlns='urn:{'u' * (length - 4)}'/>")) == "a"
+
+
+def test_long_values_are_fine() -> None:
+    document = f"<a xsi='{'x' * 999}' xmlns='u'><b>xmlns= {'x' * 999} '</b></a>"
+    assert text(parse(document), "b").endswith("x '")
+
+
+def test_what_xml_cannot_hold_is_marked_and_not_left_out() -> None:
+    assert sendable("a\x00b\ud800\ufffe\tä") == "a\ufffdb\ufffd\ufffd\tä"
 
 
 @pytest.mark.parametrize(

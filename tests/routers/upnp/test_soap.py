@@ -16,6 +16,20 @@ def test_envelope_keeps_order_and_escapes() -> None:
     assert [(child.tag, child.text) for child in action] == [("NewB", "a < b & c"), ("NewA", None)]
 
 
+@pytest.mark.parametrize("value", ["\x00", "\x1f", "\ud800", "\uffff"])
+def test_what_cannot_be_said_does_not_become_any_source(value: str) -> None:
+    body = envelope(IP1, "AddPortMapping", {"NewRemoteHost": value})
+    action = find(parse(decode(body)), "AddPortMapping")
+    assert action is not None
+    assert action[0].text == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_line_end_arrives_as_it_is() -> None:
+    action = find(parse(decode(envelope(IP1, "Add", {"NewA": "a\rb\nc"}))), "Add")
+    assert action is not None
+    assert action[0].text == "a\rb\nc"
+
+
 def test_answer_in_any_namespace() -> None:
     body = (
         b"<e:E xmlns:e='x'><B><u:GetResponse xmlns:u='y'><NewX> 1 </NewX></u:GetResponse></B></e:E>"

@@ -5,7 +5,6 @@ is refused altogether. SOAP 1.1 section 3 forbids it in messages, and no UPnP
 description has a use for one.
 """
 
-import codecs
 import re
 from collections.abc import Iterator
 
@@ -16,21 +15,20 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Each prefixed name is expanded to the whole address of its namespace: half a body of address
+# and half a body of names would fill the memory. The longest in use has some 60 characters.
+_LONG_NAMESPACE = re.compile(
+    r"""xmlns(?::[^ \t\r\n=:]*)?[ \t\r\n]*=[ \t\r\n]*(?:"[^"]{256}|'[^']{256})"""
+)
+# What "surrogateescape" makes of a byte that is not UTF-8, and what the byte meant.
+_WINDOWS_1252 = {
+    0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") for byte in range(128, 256)
+}
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});)")
 
 
 class NotXmlError(Exception):
     """The text cannot be parsed, or holds what is refused. Never leaves this package."""
-
-
-def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Read the bytes that are not UTF-8 as the older encoding that they are."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
-
-
-codecs.register_error("port_forward_cp1252", _as_windows_1252)
 
 
 def decode(body: bytes) -> str:
@@ -39,22 +37,35 @@ def decode(body: bytes) -> str:
     UDA 1.1 demands UTF-8. Routers that say so and copy a Latin-1 name from a
     web form into it are read byte by byte (Q26), so this cannot fail.
     """
-    return body.decode("utf-8-sig", "port_forward_cp1252")
+    return body.decode("utf-8-sig", "surrogateescape").translate(_WINDOWS_1252)
 
 
 def parse(text: str) -> Element:
-    """Return the root of a document; raises NotXmlError.
+    """Return the root of a document, at a cost that grows as its length; raises NotXmlError.
 
     What is well-formed is taken as it is. Only then raw ampersands and control
     characters in a description are repaired (Q26).
     """
+    # With them, expat takes the text for UTF-16, and would read another than we look at.
+    text = text.replace("\0", "")
     try:
         try:
-            return fromstring(text, forbid_dtd=True)
+            return _root(text)
         except ParseError:
-            return fromstring(_repaired(text), forbid_dtd=True)
+            return _root(_repaired(text))
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise NotXmlError(str(error)) from error
+
+
+def _root(text: str) -> Element:
+    if _LONG_NAMESPACE.search(text):
+        raise NotXmlError("a namespace of no sensible length")
+    return fromstring(text, forbid_dtd=True)
+
+
+def sendable(text: str) -> str:
+    """Return a text with a mark in place of each character that XML cannot hold."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _repaired(text: str) -> str:

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape  # writes XML, parses none
 
 from ..errors import ProtocolError
 from .description import WanService
-from .lenient_xml import NotXmlError, decode, fields, find, number, parse, text
+from .lenient_xml import NotXmlError, decode, fields, find, number, parse, sendable, text
 from .transport import Transport
 
 _ENVELOPE = (
@@ -17,6 +17,7 @@ _ENVELOPE = (
     '<u:{action} xmlns:u="{service_type}">{arguments}</u:{action}>'
     "</s:Body></s:Envelope>\r\n"
 )
+_LINE_END = {"\r": "&#13;"}  # as itself it would arrive as another one
 _HTTP_OK = 200
 
 
@@ -61,8 +62,14 @@ async def call(
 
 
 def envelope(service_type: str, action: str, arguments: Mapping[str, str]) -> bytes:
-    """Return the body of a request, arguments in the given order."""
-    written = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in arguments.items())
+    """Return the body of a request, arguments in the given order.
+
+    What XML cannot say is marked and not left out: a source without it could
+    be the empty one, which is everybody.
+    """
+    written = "".join(
+        f"<{key}>{escape(sendable(value), _LINE_END)}</{key}>" for key, value in arguments.items()
+    )
     return _ENVELOPE.format(action=action, service_type=service_type, arguments=written).encode()
 
 
