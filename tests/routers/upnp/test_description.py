@@ -85,6 +85,32 @@ def test_equal_ids_are_told_apart() -> None:
     assert [wan.id for wan in found.wans] == ["uuid:wan/id", "uuid:wan/id#2", "uuid:wan/id#3"]
 
 
+def test_an_id_that_looks_like_that_of_a_second_one_is_told_apart() -> None:
+    body = document((IP1, "/1"), (IP1, "/2"), (IP1, "/3"))
+    first, second, third, end = body.split(b">id<")
+    found = read(URL, first + b">id<" + second + b">id#2<" + third + b">id<" + end)
+    assert [wan.id for wan in found.wans] == ["uuid:wan/id", "uuid:wan/id#2", "uuid:wan/id#3"]
+    found = read(URL, first + b">id#2<" + second + b">id<" + third + b">id<" + end)
+    assert len({wan.id for wan in found.wans}) == 3
+
+
+def test_no_more_wans_are_asked_than_a_router_can_have() -> None:
+    found = read(URL, document(*[(IP1, f"/{at}") for at in range(1000)]))
+    assert [wan.control_url for wan in found.wans] == [
+        f"http://192.0.2.1:5000/{at}" for at in range(32)
+    ]
+
+
+@pytest.mark.parametrize(
+    "reference", ["a/" * 9999, "/" + "a" * 9999, "http://192.0.2.1/" + "a" * 9999]
+)
+def test_an_address_of_no_sensible_length_is_none(reference: str) -> None:
+    found = read(URL, document((IP1, reference), (IP1, "/good")))
+    assert [wan.control_url for wan in found.wans] == ["http://192.0.2.1:5000/good"]
+    found = read(URL, document((IP1, "/good"), base=f"<URLBase>{reference}</URLBase>"))
+    assert [wan.control_url for wan in found.wans] == ["http://192.0.2.1:5000/good"]
+
+
 def test_identity() -> None:
     extra = (
         "<friendlyName>My Router</friendlyName><manufacturer>ACME</manufacturer>"

@@ -85,9 +85,18 @@ def test_port_listing_skips_bad_entries() -> None:
     assert list(read_port_listing(document)) == [MAPPING]
 
 
-def test_port_listing_that_is_none() -> None:
+@pytest.mark.parametrize(
+    "document", ["<p:PortMappingList", "<html/>", "<PortMappingEntry/>", "<error>busy</error>"]
+)
+def test_port_listing_that_is_none(document: str) -> None:
+    """It must not pass for an empty one: everything would show as closed."""
     with pytest.raises(NotXmlError):
-        list(read_port_listing("<p:PortMappingList"))
+        list(read_port_listing(document))
+
+
+def test_port_listing_that_is_empty_or_wrapped() -> None:
+    assert list(read_port_listing("<PortMappingList/>")) == []
+    assert list(read_port_listing("<x><y:PortMappingList xmlns:y='urn:x'/></x>")) == []
 
 
 def _in_list(row: dict[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ standard does not, and on real routers they are missing, malformed or wrong
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import SplitResult, urljoin, urlsplit
 from xml.etree.ElementTree import Element  # only the type
 
@@ -23,6 +24,9 @@ _WAN_SERVICE = re.compile(
     r"urn:(?:schemas-upnp-org|dslforum-org):service:(WAN(?:IP|PPP)Connection):([1-9][0-9]?)"
 )
 _HTTP_OK = 200
+_LONGEST_URL = 2048
+_MOST_WANS = 32
+"""Twice what is known (eight connections of two services each): each is asked for its state."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +88,7 @@ def read(url: str, body: bytes) -> Description:
     if device is None or not udn:
         raise UnsupportedError(host=host, detail="no UPnP device")
     base = _base(url, text(root, "URLBase"))
-    wans = tuple(_wan_services(device, url, base))
+    wans = tuple(islice(_wan_services(device, url, base), _MOST_WANS))
     if not wans:
         raise UnsupportedError(host=host, detail="no WAN connection service")
     info = RouterInfo(
@@ -108,22 +112,27 @@ def _host(url: str) -> str:
 
 def _wan_services(root: Element, url: str, base: str) -> Iterator[WanService]:
     """Find every WAN service at any depth, equal types and equal ids included (Q29)."""
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     for device in _devices(root):
+        udn, device_name = text(device, "UDN"), text(device, "friendlyName") or "WAN"
         for element in _below(device, "serviceList", "service"):
             service_type = text(element, "serviceType")
             known = _WAN_SERVICE.fullmatch(service_type)
-            control_url = _resolve(url, base, text(element, "controlURL"))
+            control_url = _resolve(url, base, text(element, "controlURL")) if known else None
             if known is None or control_url is None:
                 continue
-            service_id = f"{text(device, 'UDN')}/{text(element, 'serviceId')}"
-            count = seen[service_id] = seen.get(service_id, 0) + 1
+            service_id = first_id = f"{udn}/{text(element, 'serviceId')}"
+            count = 1
+            while service_id in seen:
+                count += 1
+                service_id = f"{first_id}#{count}"
+            seen.add(service_id)
             yield WanService(
-                id=service_id if count == 1 else f"{service_id}#{count}",
+                id=service_id,
                 service_type=service_type,
                 version=int(known[2]),
                 control_url=control_url,
-                name=f"{text(device, 'friendlyName') or 'WAN'} ({known[1]})",
+                name=f"{device_name} ({known[1]})",
             )
 
 
@@ -172,6 +181,8 @@ def _resolve(url: str, base: str, reference: str) -> str | None:
 
 def _split(url: str) -> SplitResult | None:
     """Take an HTTP URL apart, or return None for what is none."""
+    if len(url) > _LONGEST_URL:
+        return None
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from ..model import PORT_MAX, PortMapping, PortRange, Protocol
-from .lenient_xml import fields, name, number, parse
+from .lenient_xml import NotXmlError, fields, find, name, number, parse
 
 _LONGEST_LEASE = 2**32 - 1
 _PROTOCOLS = {"TCP": Protocol.TCP, "UDP": Protocol.UDP}
@@ -51,8 +51,14 @@ def read_target(
 
 
 def read_port_listing(listing: str) -> Iterator[PortMapping]:
-    """Iterate over the mappings of a PortMappingList document; raises NotXmlError."""
-    for element in parse(listing).iter():
+    """Iterate over the mappings of a PortMappingList document; raises NotXmlError.
+
+    An answer that holds no such list is none: it must not pass for an empty one.
+    """
+    found = find(parse(listing), "PortMappingList")
+    if found is None:
+        raise NotXmlError("no list of port mappings")
+    for element in found.iter():
         if name(element) == "PortMappingEntry" and (row := read_row(fields(element))):
             yield row
 
