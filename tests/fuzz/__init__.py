@@ -1,0 +1,1 @@
+"""What a router could send to harm us, made up by the thousand, for every parser."""
