@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -83,6 +84,7 @@ class OpenWrt:
         )
         self.ubus = Ubus(self.sessions, {"uci": self.uci.methods, **self._system.objects})
         self._runner: web.AppRunner | None = None
+        self._stopping = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -129,6 +131,7 @@ class OpenWrt:
 
     async def start(self) -> None:
         """Switch on. Raises OSError when the port cannot be bound."""
+        self._stopping.clear()
         self.device.booted = self.device.connected = self.clock.monotonic()
         application = web.Application(client_max_size=1024 * 1024)
         application.router.add_route("*", "/{path:.*}", self._serve)
@@ -142,6 +145,7 @@ class OpenWrt:
 
     async def stop(self) -> None:
         """Switch off; the configuration stays."""
+        self._stopping.set()
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
@@ -244,7 +248,8 @@ class OpenWrt:
             case Fault.TRUNCATED:
                 response = _json(whole[: len(whole) // 2])
             case Fault.SLOW:
-                await asyncio.sleep(struck.injected.delay)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), struck.injected.delay)
                 response = _json(whole)
             case Fault.DROP_BEFORE | Fault.DROP_AFTER if request.transport:
                 request.transport.abort()
