@@ -14,6 +14,7 @@ from .backend import async_close_all, async_load_ledger, make_router, report_lef
 from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import router_device_info
+from .news import async_listen_for_news
 from .openings import Ledger, Reason
 from .routers.errors import RouterError
 from .services import async_setup_services
@@ -44,6 +45,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
     )
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     coordinator.async_tell_untold()
+    await async_listen_for_news(entry)
     entry.async_on_unload(entry.add_update_listener(_async_reload))
     if entry.options.get(CONF_CLOSE_ON_STOP):
         entry.async_on_unload(

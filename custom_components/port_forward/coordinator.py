@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Final, override
@@ -43,7 +44,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
 
     config_entry: PortForwardConfigEntry
     info: RouterInfo
-    _router_address: IPv4Address
+    router_address: IPv4Address
 
     def __init__(
         self, hass: HomeAssistant, entry: PortForwardConfigEntry, router: Router, ledger: Ledger
@@ -72,6 +73,8 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         # What happened before there were entities to show it: at start, the
         # openings are brought in order first. None once there are.
         self._untold: deque[Activity] | None = deque(maxlen=_MOST_UNTOLD)
+        # What the router last said that it began with (UPnP); kept over a restart of ours.
+        self._boot_id = ledger.last_seen.boot_id if ledger.last_seen else None
         # Every forward of the user; None while its host does not resolve.
         self.forwards: dict[str, Forward | None] = {}
 
@@ -79,7 +82,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
     async def _async_setup(self) -> None:
         """Find out who the router is."""
         try:
-            self._router_address = await async_router_address(
+            self.router_address = await async_router_address(
                 self.hass, self.config_entry.data[CONF_URL]
             )
             self.info = await self.router.connect()
@@ -100,6 +103,8 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             snapshot = await self.router.snapshot(self.keeper.mappings)
         except RouterError as error:
             raise _update_failed(error) from error
+        if snapshot.boot_id is None:
+            snapshot = replace(snapshot, boot_id=self._boot_id)
         for subentry in self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):
             try:
                 self.forwards[subentry.subentry_id] = await self.async_forward(subentry.subentry_id)
@@ -145,12 +150,24 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         """Return the forward with its host resolved now; raises HostError."""
         settings = self._settings(forward_id)
         hosts = await async_resolve_hosts(
-            self.hass, settings.internal_host, self._router_address, settings.ip_version
+            self.hass, settings.internal_host, self.router_address, settings.ip_version
         )
         return settings.forward(forward_id, self.config_entry.subentries[forward_id].title, hosts)
 
     def _settings(self, forward_id: str) -> ForwardSettings:
         return ForwardSettings.from_input(self.config_entry.subentries[forward_id].data)
+
+    @callback
+    def note_boot_id(self, boot_id: str | None) -> bool:
+        """Take what the router announced; tell whether it is new (UDA 1.1 section 1.2).
+
+        The first one is, too: the next look has to hold it, or the one after
+        the restart would have nothing to be compared with.
+        """
+        if boot_id is None or boot_id == self._boot_id:
+            return False
+        self._boot_id = boot_id
+        return True
 
     @callback
     def async_is_open(self, forward_id: str) -> bool:

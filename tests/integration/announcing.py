@@ -24,9 +24,10 @@ async def announce(
     *,
     sender: str = "127.0.0.1",
     notify: bool = False,
+    byebye: bool = False,
     **headers: str,
 ) -> None:
-    """Let `sender` announce `router`; `headers` replace those of the router.
+    """Let `sender` announce `router`, or say goodbye; `headers` replace those of the router.
 
     The datagram goes through all of Home Assistant's ssdp but its sockets, and
     a rule of it that leaves out what is announced on loopback.
@@ -37,20 +38,24 @@ async def announce(
         "LOCATION": router.description_url,
         "USN": f"{router.udn}::{GATEWAY}",
     } | headers
-    if notify:
+    if notify or byebye:
+        kind = "ssdp:byebye" if byebye else "ssdp:alive"
         start = "NOTIFY * HTTP/1.1"
-        answer = {"NT": GATEWAY, "NTS": "ssdp:alive", "HOST": "239.255.255.250:1900"} | answer
+        answer = {"NT": GATEWAY, "NTS": kind, "HOST": "239.255.255.250:1900"} | answer
     else:
         start = "HTTP/1.1 200 OK"
         answer = {"ST": GATEWAY, "EXT": ""} | answer
     _, decoded = decode_ssdp_packet(build_ssdp_packet(start, answer), None, (sender, 1900))
-    decoded["_source"] = SsdpSource.ADVERTISEMENT if notify else SsdpSource.SEARCH
+    decoded["_source"] = SsdpSource.ADVERTISEMENT if notify or byebye else SsdpSource.SEARCH
     scanner = hass.data[SSDP_DOMAIN][SSDP_SCANNER]
     listener = SsdpListener(
         callback=scanner._ssdp_listener_callback, device_tracker=scanner._device_tracker
     )
     with patch("async_upnp_client.ssdp_listener.is_valid_location", return_value=True):
-        (listener._on_alive if notify else listener._on_search)(decoded)
+        if byebye:
+            listener._on_byebye(decoded)
+        else:
+            (listener._on_alive if notify else listener._on_search)(decoded)
     await hass.async_block_till_done(wait_background_tasks=True)
 
 

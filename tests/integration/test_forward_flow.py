@@ -119,6 +119,7 @@ async def test_add_with_everything(
         "internal_ports": " 8080 ",
         "external_ports": f" {external_port} ",
         "allowed_source": " 198.51.100.7 ",
+        "ip_version": "ipv4",
         "close_after": {"days": 1, "hours": 2, "minutes": 3, "seconds": 4},
         "until_closed": True,
     }
@@ -132,6 +133,7 @@ async def test_add_with_everything(
         "internal_ports": "8080",
         "external_ports": str(external_port),
         "allowed_source": "198.51.100.7",
+        "ip_version": "ipv4",
         "close_after": {"days": 1, "hours": 2, "minutes": 3, "seconds": 4},
         "until_closed": True,
     }
@@ -306,6 +308,7 @@ async def test_edit(
     data = forward_data(
         external_port,
         allowed_source="198.51.100.7",
+        ip_version="ipv4",
         close_after={"days": 2, "hours": 3, "minutes": 4, "seconds": 5},
         until_closed=True,
     )
