@@ -53,6 +53,8 @@ class Refusal(StrEnum):
     ALL_PORTS_ONLY = "all_ports_only"
     SOURCE_IGNORED = "source_ignored"
     NO_IPV6 = "no_ipv6"
+    OWN_HOST_ONLY = "own_host_only"
+    NO_INTERNET = "no_internet"
 
 
 class NotPermittedError(RouterError):
@@ -73,6 +75,12 @@ class PortConflictError(RouterError):
     """The external port is somebody else's (port, protocol, holder)."""
 
     translation_key = "port_conflict"
+
+
+class PortNotGivenError(PortConflictError):
+    """The router would give another external port than that (port, protocol, holder, offered)."""
+
+    translation_key = "port_not_given"
 
 
 class TableFullError(RouterError):
