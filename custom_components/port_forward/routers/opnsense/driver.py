@@ -1,0 +1,316 @@
+"""The driver: the contract of `Router`, kept over the API of OPNsense 26.1 and later."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from typing import override
+
+import aiohttp
+
+from ..errors import (
+    MissingRightsError,
+    NotClosedError,
+    NotMappedError,
+    ProtocolError,
+    RuleChangedError,
+    UnsupportedError,
+)
+from ..model import (
+    Capabilities,
+    Forward,
+    Leases,
+    Listing,
+    PortMapping,
+    RouterInfo,
+    Snapshot,
+)
+from ..router import Router
+from ..upnp.tag import description_of, forward_id_of
+from ..upnp.transport import TIMEOUT
+from .api import D_NAT, RIGHTS, STATES, SYSTEM, Api
+from .conflict import check_free
+from .interfaces import Interface, read_interfaces
+from .opening import Opening, is_tagged_like
+from .rule import Rule, plain
+from .rulebook import APPLY_TIMEOUT, RuleBook
+from .states import end_connections, may_end_connections
+
+INTERFACE = "interface"
+"""Key of the settings: the interface to the internet, `wan` unless it is told."""
+
+KEEPS_CONNECTIONS = "keeps_connections"
+"""Key of `learned`: why connections cannot be ended when a port is closed."""
+
+_NO_RULE = "00000000-0000-0000-0000-000000000000"
+
+
+def from_settings(
+    session: aiohttp.ClientSession, settings: Mapping[str, str], *, learned: Mapping[str, str]
+) -> OPNsenseRouter:
+    """Return the firewall at `host`, for the user with `api_key` and `api_secret`."""
+    return OPNsenseRouter(session, settings, learned=learned)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class OPNsenseRouter(Router):
+    """One OPNsense and its interface to the internet.
+
+    The firewall never closes a rule by itself, and rules outlive its restarts.
+    """
+
+    def __init__(  # noqa: PLR0913  all but two have a default
+        self,
+        session: aiohttp.ClientSession,
+        settings: Mapping[str, str],
+        *,
+        learned: Mapping[str, str] | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+        timeout: float = TIMEOUT,
+        apply_timeout: float = APPLY_TIMEOUT,
+    ) -> None:
+        """Take what `Api` takes, and `interface`; timeouts are in seconds a request."""
+        self._api = Api(session, settings, timeout=timeout)
+        self._book = RuleBook(self._api, apply_timeout=apply_timeout)
+        self._interface = settings.get(INTERFACE) or "wan"
+        self._learned = dict(learned or {})
+        self._clock = clock
+        # Rules of ours that this process has seen put into force.
+        self._in_force: set[str] = set()
+        self._may_read_interfaces = True
+        self.interfaces: Mapping[str, str] = {}
+        """The names of all interfaces by their identifier, known after `connect`."""
+        self.missing_rights: tuple[str, ...] = ()
+        """Privileges that the user lacks and that would be of use, known after `connect`."""
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        """What OPNsense can do."""
+        return Capabilities(
+            listing=Listing.FULL,
+            leases=Leases.PERMANENT_ONLY,
+            allowed_source=True,
+            other_hosts=True,
+            port_ranges=True,
+            both_protocols=True,
+            ipv6=True,
+        )
+
+    @property
+    @override
+    def learned(self) -> Mapping[str, str]:
+        """Why connections outlive a close, where they do."""
+        return self._learned
+
+    @override
+    async def connect(self) -> RouterInfo:
+        """Check that the user may do all that is needed, and find out who the firewall is.
+
+        Raises AuthenticationFailedError, MissingRightsError, TooOldError, and
+        UnsupportedError when it has no such interface.
+        """
+        await self._check_interface()
+        # There is no such rule, so this changes nothing but tells who may write.
+        await self._api.write(f"{D_NAT}/delRule/{_NO_RULE}")
+        missing = [await self._missing_states()]
+        version = None
+        try:
+            versions = (await self._api.read(SYSTEM)).get("versions")
+            version = str(versions[0]) if isinstance(versions, list) and versions else None
+        except MissingRightsError:
+            missing.append(RIGHTS[SYSTEM])
+        self._may_read_interfaces = True
+        interfaces = await self._read_interfaces()
+        if not self._may_read_interfaces:
+            missing.append(next(name for part, name in RIGHTS.items() if "interfaces" in part))
+        self.missing_rights = tuple(filter(None, missing))
+        lan = next((i for i in interfaces if i.mac and not i.gateways), None)
+        return RouterInfo(
+            unique_id=lan.mac if lan and lan.mac else self._api.host,
+            name="OPNsense",
+            manufacturer="Deciso",
+            model="OPNsense",
+            version=version,
+            configuration_url=self._api.url,
+        )
+
+    async def _check_interface(self) -> None:
+        template = (await self._api.read(f"{D_NAT}/getRule")).get("rule")
+        choices = template.get("interface") if isinstance(template, dict) else None
+        if not isinstance(choices, dict):
+            raise ProtocolError(host=self._api.host, detail="getRule: no interfaces")
+        self.interfaces = {
+            key: str(choice.get("value", key)) if isinstance(choice, dict) else key
+            for key, choice in choices.items()
+        }
+        if self._interface not in self.interfaces:
+            detail = f"it has no interface {self._interface}"
+            raise UnsupportedError(host=self._api.host, detail=detail)
+
+    async def _missing_states(self) -> str:
+        try:
+            await may_end_connections(self._api)
+        except MissingRightsError:
+            self._learned[KEEPS_CONNECTIONS] = "missing_rights"
+            return RIGHTS[STATES]
+        self._learned.pop(KEEPS_CONNECTIONS, None)
+        return ""
+
+    @override
+    async def snapshot(self, ours: Collection[PortMapping] = ()) -> Snapshot:
+        """Return what is saved, and in force as far as we know; automatic rules are left out."""
+        own = next((i for i in await self._read_interfaces() if i.id == self._interface), None)
+        rules = await self._book.rules()
+        await self._settle(rules, ours)
+        return Snapshot(
+            taken_at=self._clock(),
+            external_address=own.address if own else None,
+            connected=own.up if own else None,
+            uptime=None,
+            mappings=tuple(mapping for rule in rules if (mapping := rule.mapping)),
+            external_address6=own.address6 if own else None,
+        )
+
+    async def _settle(self, rules: Sequence[Rule], ours: Collection[PortMapping]) -> None:
+        """Put our rules into force that may not be: what is shown as open has to be.
+
+        When Home Assistant dies between saving a rule and applying it, the
+        list shows it all the same. The ledger has no id for such a rule.
+        """
+        doubtful = {
+            rule.uuid
+            for rule in rules
+            for mapping in ours
+            if not mapping.id and self._is_ours(rule, mapping)
+        }
+        if doubtful - self._in_force:
+            await self._book.apply()
+            self._in_force |= doubtful
+
+    async def _read_interfaces(self) -> tuple[Interface, ...]:
+        """Return all interfaces, none where the user may not see them."""
+        if not self._may_read_interfaces:
+            return ()
+        try:
+            return await read_interfaces(self._api)
+        except MissingRightsError:
+            self._may_read_interfaces = False
+            return ()
+
+    @override
+    def plan(self, forward: Forward) -> tuple[PortMapping, ...]:
+        """Return one mapping for each family of addresses, for all ports and protocols."""
+        source = plain(str(forward.allowed_source)) if forward.allowed_source else ""
+        return tuple(
+            PortMapping(
+                protocols=forward.protocols,
+                external_ports=forward.external_ports,
+                internal_host=str(host),
+                internal_ports=forward.internal_ports,
+                allowed_source=source,
+                description=description_of(forward),
+            )
+            for host in (forward.internal_host, forward.internal_host6)
+            if host is not None
+        )
+
+    @override
+    def owner_of(self, mapping: PortMapping) -> str | None:
+        """Return the id in the tag of the description, if there is a whole one."""
+        return forward_id_of(mapping.description)
+
+    @override
+    async def open(
+        self,
+        forward: Forward,
+        lease: timedelta,
+        *,
+        planned: Sequence[PortMapping] = (),
+        ours: Collection[PortMapping] = (),
+    ) -> tuple[PortMapping, ...]:
+        """Open `forward`; there are no leases, so `lease` is not asked for."""
+        opening = Opening(self._book, self._interface, await self._address(), ours, self._in_force)
+        granted = await opening.run(self.plan(forward))
+        self._in_force |= {mapping.id for mapping in granted}
+        return granted
+
+    @override
+    async def close(self, mapping: PortMapping) -> None:
+        """Delete the rule, put that into force, and end the connections that it let in."""
+        await self._book.remove(
+            str(mapping.external_ports), lambda rule: self._is_ours(rule, mapping)
+        )
+        await self._end_connections(mapping)
+
+    async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
+        """Switch the rule that `mapping.id` names on or off and return it as read back.
+
+        It may be anybody's: all its other fields stay as they are. Raises
+        RuleChangedError when the id names another rule by now, or none, and
+        PortConflictError when another rule is in the way.
+        """
+        rules = await self._book.rules()
+        rule = self._named(rules, mapping)
+        if enabled:
+            others = (other for other in rules if other.uuid != rule.uuid)
+            check_free(mapping, self._interface, await self._address(), others)
+        if rule.enabled is not enabled:
+            await self._book.toggle(rule.uuid, enabled=enabled)
+        await self._book.apply()
+        after = self._named(await self._book.rules(), mapping)
+        if after.enabled is not enabled:
+            kind = NotMappedError if enabled else NotClosedError
+            raise kind(port=str(mapping.external_ports))
+        if not enabled:
+            await self._end_connections(mapping)
+        return replace(mapping, enabled=enabled, description=after.description)
+
+    def _named(self, rules: Sequence[Rule], mapping: PortMapping) -> Rule:
+        for rule in rules:
+            found = rule.mapping
+            if rule.uuid == mapping.id and found and found.same_rule(mapping):
+                return rule
+        raise RuleChangedError(port=str(mapping.external_ports))
+
+    def _is_ours(self, rule: Rule, mapping: PortMapping) -> bool:
+        """Tell whether `mapping` is this very rule, made by us or named by its id.
+
+        Without an id the answer to adding it never reached the ledger, and
+        only the tag tells it from a rule of the user's to the same target.
+        """
+        found = rule.mapping
+        if found is None or not found.same_rule(mapping):
+            return False
+        return rule.uuid == mapping.id or is_tagged_like(rule, mapping)
+
+    async def _address(self) -> IPv4Address | None:
+        own = (i for i in await self._read_interfaces() if i.id == self._interface)
+        return next((interface.address for interface in own), None)
+
+    async def _end_connections(self, mapping: PortMapping) -> None:
+        """End what `mapping` let in, as far as the user may, and no other rule lets in too."""
+        if KEEPS_CONNECTIONS in self._learned:
+            return
+        if any(self._lets_in(rule, mapping) for rule in await self._book.rules()):
+            return
+        try:
+            await end_connections(self._api, mapping)
+        except MissingRightsError:
+            self._learned[KEEPS_CONNECTIONS] = "missing_rights"
+        except ProtocolError as error:
+            # The rule is gone, which is what counts; a table too long to read stays too long.
+            self._learned[KEEPS_CONNECTIONS] = error.placeholders["detail"]
+
+    @staticmethod
+    def _lets_in(rule: Rule, mapping: PortMapping) -> bool:
+        ports = rule.external_ports
+        return (
+            rule.enabled
+            and rule.fields.get("target") == mapping.internal_host
+            and ports is not None
+            and ports.overlaps(mapping.external_ports)
+        )

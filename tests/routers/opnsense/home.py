@@ -1,0 +1,124 @@
+"""A home: a simulated OPNsense, our driver, and the forwards to try on them."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Any
+
+import aiohttp
+
+from custom_components.port_forward.routers.model import Forward, PortRange, Protocol
+from custom_components.port_forward.routers.opnsense import OPNsenseRouter
+from lab.opnsense import Account, OPNsense
+from lab.opnsense.rule import flatten
+from lab.virtual_router import free_port
+
+HOUR = timedelta(hours=1)
+TIMEOUT = 0.4
+"""Seconds that a request may take where a test waits for its end."""
+CAMERA = "192.168.1.20"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """A running firewall and our driver for it."""
+
+    firewall: OPNsense
+    driver: OPNsenseRouter
+    session: aiohttp.ClientSession
+
+    def another_driver(self, **settings: str) -> OPNsenseRouter:
+        """The driver after a restart of Home Assistant, or with other settings."""
+        return OPNsenseRouter(
+            self.session,
+            self.firewall.settings | settings,
+            timeout=TIMEOUT,
+            apply_timeout=TIMEOUT,
+        )
+
+    def saved(self) -> list[tuple[str, str, str, str, str]]:
+        """What is saved: protocol, source, ports, target, disabled."""
+        keys = ("protocol", "source.network", "destination.port", "target", "disabled")
+        rows = [tuple(rule[key] for key in keys) for rule in self.firewall.table.in_order()]
+        return rows  # type: ignore[return-value]  # of five
+
+    def in_force(self) -> set[str]:
+        """The external ports of the rules in force."""
+        return {rule["destination.port"] for rule in self.firewall.pf.rules}
+
+    def add_foreign(self, ports: int | str, **fields: Any) -> str:  # noqa: ANN401  of any field
+        """Let the user add a rule of their own, in force; return its id."""
+        rule: dict[str, Any] = {
+            "interface": "wan",
+            "ipprotocol": "inet",
+            "protocol": "tcp",
+            "destination": {"network": "wanip", "port": str(ports)},
+            "target": CAMERA,
+            "local-port": "80",
+            "descr": "Camera by hand",
+            "pass": "pass",
+        }
+        for key, value in fields.items():
+            rule[key] = {**rule.get(key, {}), **value} if isinstance(value, dict) else value
+        reply = self.firewall.table.add(rule, "root")
+        assert reply["result"] == "saved", reply
+        self.firewall.pf.rules = self.firewall.table.in_order()
+        return str(reply["uuid"])
+
+    def edit(self, uuid: str, **fields: Any) -> None:  # noqa: ANN401  of any field
+        """Let the user edit a rule."""
+        self.firewall.table[uuid].update(flatten(fields))
+        self.firewall.pf.rules = self.firewall.table.in_order()
+
+
+@asynccontextmanager
+async def home_with(
+    session: aiohttp.ClientSession,
+    *,
+    version: str = "26.7.2",
+    account: Account | None = None,
+    timeout: float = 10,  # noqa: ASYNC109  of the driver's requests
+    learned: Mapping[str, str] | None = None,
+    **settings: str,
+) -> AsyncIterator[Home]:
+    """Start a firewall."""
+    async with OPNsense(version=version, accounts=[account or Account()]) as firewall:
+        driver = OPNsenseRouter(
+            session,
+            firewall.settings | settings,
+            learned=learned,
+            timeout=timeout,
+            apply_timeout=timeout,
+        )
+        yield Home(firewall=firewall, driver=driver, session=session)
+
+
+def forward(  # noqa: PLR0913  each has a default
+    external: int | PortRange | None = None,
+    *,
+    forward_id: str = "camera1",
+    name: str = "Camera",
+    host: str | None = "127.0.0.1",
+    host6: str | None = None,
+    internal: int | PortRange | None = None,
+    protocols: tuple[Protocol, ...] = (Protocol.TCP,),
+    source: str | None = None,
+) -> Forward:
+    """Make a forward; without ports one that is free, to itself."""
+    external_ports = _ports(free_port() if external is None else external)
+    return Forward(
+        id=forward_id,
+        name=name,
+        internal_host=IPv4Address(host) if host else None,
+        internal_host6=IPv6Address(host6) if host6 else None,
+        protocols=protocols,
+        external_ports=external_ports,
+        internal_ports=external_ports if internal is None else _ports(internal),
+        allowed_source=ip_network(source) if source else None,
+    )
+
+
+def _ports(ports: int | PortRange) -> PortRange:
+    return PortRange.single(ports) if isinstance(ports, int) else ports
