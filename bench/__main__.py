@@ -12,6 +12,8 @@ from collections.abc import Iterable
 import custom_components.port_forward  # noqa: F401
 from lab.netns import UnavailableError
 
+from .home import own_address
+from .integration import scale, switch
 from .machine import machine
 from .protocol.clients import contenders
 from .protocol.measure import measure
@@ -47,8 +49,42 @@ async def bench_protocol(*, quick: bool) -> list[Target]:
     return found
 
 
+async def bench_switch(*, quick: bool) -> list[Target]:
+    """Measure the way from the switch to the port."""
+    found: list[Target] = []
+    rounds = 5 if quick else 30
+    async with virtual_router() as router:
+        switched = await switch.measure(
+            router, switch.Place(external_address=own_address()), rounds=rounds
+        )
+    say(switched.table())
+    found += switched.targets()
+    try:
+        async with real_router() as (network, router):
+            place = switch.Place(external_address=network.wan_address, network=network)
+            switched = await switch.measure(router, place, rounds=rounds)
+    except UnavailableError as error:
+        say(f"\nSwitch, miniupnpd: left out, {error}")
+    else:
+        say(switched.table())
+        found += switched.targets()
+    return found
+
+
+async def bench_scale(*, quick: bool) -> list[Target]:
+    """Measure what many forwards cost, and what none do."""
+    if quick:
+        measured = await scale.measure((10, 100), starts=1, refreshes=5, open_all=False)
+    else:
+        measured = await scale.measure((10, 100, 1000), starts=5, refreshes=5, open_all=True)
+    say(scale.tables(measured))
+    return scale.targets(measured)
+
+
 PARTS = {
     "protocol": bench_protocol,
+    "switch": bench_switch,
+    "scale": bench_scale,
 }
 
 

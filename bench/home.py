@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from custom_components.port_forward.routers.upnp import survey
+from custom_components.port_forward.routers.upnp import describe, survey
 from lab.hass_config import prepare
 from lab.home_assistant import RealHomeAssistant
 from lab.virtual_router import VirtualMapping, VirtualRouter, free_port
@@ -44,6 +44,8 @@ class Forward:
     """Seconds that the switch opens it for, inf for until closed."""
     taken: bool
     """Whether its port is another's, so that it can never be opened."""
+    internal_host: str = "127.0.0.5"
+    internal_port: int = 8080
 
     @property
     def switch(self) -> str:
@@ -65,9 +67,9 @@ class Forward:
         )
         return {
             "data": {
-                "internal_host": "127.0.0.5",
+                "internal_host": self.internal_host,
                 "protocol": "both" if len(self.protocols) > 1 else self.protocols[0].lower(),
-                "internal_ports": "8080",
+                "internal_ports": str(self.internal_port),
                 "external_ports": str(self.port),
                 **closing,
             },
@@ -155,20 +157,14 @@ async def furnished(  # noqa: PLR0913  all that can be chosen of a house
         ha = RealHomeAssistant(environment, config)
         await prepare(environment, config, ha.port)
         options = {"refresh_interval": refresh_interval, "lease": lease}
-        entries = [
-            await _entry(index, router, options, [f for f in plan if f.router == index])
-            for index, router in enumerate(routers)
-        ]
-        version, minor_version = ENTRIES_VERSION
-        (config / ".storage" / "core.config_entries").write_text(
-            json.dumps(
-                {
-                    "version": version,
-                    "minor_version": minor_version,
-                    "key": "core.config_entries",
-                    "data": {"entries": entries},
-                }
-            )
+        store_entries(
+            config,
+            [
+                await stored_entry(
+                    index, router.description_url, options, [f for f in plan if f.router == index]
+                )
+                for index, router in enumerate(routers)
+            ],
         )
         home = Home(ha=ha, config=config, routers=routers, forwards=plan, foreign=())
         stack.push_async_callback(ha.kill)
@@ -211,15 +207,31 @@ async def _let_others_map(routers: Sequence[VirtualRouter], forwards: Sequence[F
             )
 
 
-async def _entry(
-    index: int, router: VirtualRouter, options: dict[str, int], forwards: Sequence[Forward]
+def store_entries(config: Path, entries: Sequence[dict[str, Any]]) -> None:
+    """Let Home Assistant have these config entries, and no others, when it starts."""
+    version, minor_version = ENTRIES_VERSION
+    (config / ".storage" / "core.config_entries").write_text(
+        json.dumps(
+            {
+                "version": version,
+                "minor_version": minor_version,
+                "key": "core.config_entries",
+                "data": {"entries": entries},
+            }
+        )
+    )
+
+
+async def stored_entry(
+    index: int, url: str, options: dict[str, int], forwards: Sequence[Forward]
 ) -> dict[str, Any]:
     """Return what Home Assistant stores of a router, as its flow would have made it."""
     async with aiohttp.ClientSession() as session:
-        [found] = await survey(session, router.description_url)
+        [found] = await survey(session, url)
+        info = (await describe(session, url)).info
     return {
         "created_at": LONG_AGO,
-        "data": {"driver": "upnp", "url": router.description_url, "wan": found.wan.id},
+        "data": {"driver": "upnp", "url": url, "wan": found.wan.id},
         "disabled_by": None,
         "discovery_keys": {},
         "domain": DOMAIN,
@@ -232,7 +244,7 @@ async def _entry(
         "source": "user",
         "subentries": [forward.subentry for forward in forwards],
         "title": f"Router {index}",
-        "unique_id": router.udn,
+        "unique_id": info.unique_id,
         "version": 1,
     }
 

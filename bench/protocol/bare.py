@@ -22,6 +22,15 @@ def script(conversations: Sequence[Conversation]) -> tuple[Script, ...]:
     return tuple(Script(heard.kept, tuple(heard.requests)) for heard in conversations)
 
 
+def only(scripts: Sequence[Script], action: bytes) -> tuple[Script, ...]:
+    """Return the one request of an action. Raises ValueError when it is not there."""
+    for spoken in scripts:
+        for request in spoken.requests:
+            if action in request:
+                return (Script(spoken.kept, (request,)),)
+    raise ValueError(f"no {action!r} among the requests")
+
+
 class BareSocket:
     """Sends what it is told, and looks at no answer but for its end."""
 

@@ -11,7 +11,7 @@ import aiohttp
 
 from ..routers import RouterUnderTest
 from ..stats import Sample
-from .bare import BareSocket, Script, script
+from .bare import BareSocket, Script, only, script
 from .clients import LEASE, Client, Ours, Step, wan_of
 from .tap import Conversation, Tap
 
@@ -150,9 +150,9 @@ class _Session:
                 else:
                     self.play(Step.OPEN, opening)
                     self.play(Step.CLOSE, closing)
-                    self.play(Step.ADD, _only(opening, b"#AddPortMapping"))
+                    self.play(Step.ADD, only(opening, b"#AddPortMapping"))
                     self.bare.play(closing)
-                    self.play(Step.GET, _only(self.scripts[Step.POLL], b"#GetExternalIPAddress"))
+                    self.play(Step.GET, only(self.scripts[Step.POLL], b"#GetExternalIPAddress"))
 
 
 async def measure(
@@ -224,12 +224,3 @@ def _turned[T](items: Sequence[T], number: int) -> Sequence[T]:
     """Begin with another one each round, so that none is always first."""
     first = number % len(items)
     return (*items[first:], *items[:first])
-
-
-def _only(scripts: Sequence[Script], action: bytes) -> tuple[Script, ...]:
-    """Return the one request of an action. Raises ValueError when it is not there."""
-    for spoken in scripts:
-        for request in spoken.requests:
-            if action in request:
-                return (Script(spoken.kept, (request,)),)
-    raise ValueError(f"no {action!r} among the requests")

@@ -1,0 +1,1 @@
+"""What the integration costs a real Home Assistant."""
