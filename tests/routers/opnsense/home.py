@@ -38,17 +38,16 @@ class Home:
             apply_timeout=TIMEOUT,
         )
 
-    def saved(self) -> list[tuple[str, str, str, str, str]]:
+    def saved(self) -> list[tuple[str, ...]]:
         """What is saved: protocol, source, ports, target, disabled."""
         keys = ("protocol", "source.network", "destination.port", "target", "disabled")
-        rows = [tuple(rule[key] for key in keys) for rule in self.firewall.table.in_order()]
-        return rows  # type: ignore[return-value]  # of five
+        return [tuple(rule[key] for key in keys) for rule in self.firewall.table.in_order()]
 
     def in_force(self) -> set[str]:
         """The external ports of the rules in force."""
         return {rule["destination.port"] for rule in self.firewall.pf.rules}
 
-    def add_foreign(self, ports: int | str, **fields: Any) -> str:  # noqa: ANN401  of any field
+    def add_foreign(self, ports: int | str, **fields: Any) -> str:
         """Let the user add a rule of their own, in force; return its id."""
         rule: dict[str, Any] = {
             "interface": "wan",
@@ -67,7 +66,7 @@ class Home:
         self.firewall.pf.rules = self.firewall.table.in_order()
         return str(reply["uuid"])
 
-    def edit(self, uuid: str, **fields: Any) -> None:  # noqa: ANN401  of any field
+    def edit(self, uuid: str, **fields: Any) -> None:
         """Let the user edit a rule."""
         self.firewall.table[uuid].update(flatten(fields))
         self.firewall.pf.rules = self.firewall.table.in_order()
@@ -95,7 +94,7 @@ async def home_with(
         yield Home(firewall=firewall, driver=driver, session=session)
 
 
-def forward(  # noqa: PLR0913  each has a default
+def forward(
     external: int | PortRange | None = None,
     *,
     forward_id: str = "camera1",

@@ -201,6 +201,33 @@ async def test_connections_end_with_the_rule_and_no_others(home: Home, inside: I
         writer.close()
 
 
+@pytest.mark.parametrize("last", [8443, 8444])
+async def test_ipv6_connections_end(home: Home, monkeypatch: pytest.MonkeyPatch, last: int) -> None:
+    """The firewall cannot search for an IPv6 address: it takes the colons out."""
+    ports = PortRange(first=8443, last=last)
+    (granted,) = await home.driver.open(forward(ports, host=None, host6="2001:db8::10"), HOUR)
+    asked: list[str] = []
+    killed: list[str] = []
+
+    def find(text: str) -> list[dict[str, str]]:
+        asked.append(text)
+        common = {"proto": "tcp", "nat_port": "", "src_addr": "2001:db8:9::1"}
+        ours = {**common, "dst_addr": "2001:db8::10", "dst_port": "8443", "src_port": "50001"}
+        return [
+            {**ours, "direction": "in", "id": "1/a"},
+            {**ours, "direction": "out", "id": "2/a"},
+            {**ours, "direction": "in", "dst_port": "9999", "id": "3/a"},
+            {**ours, "direction": "in", "dst_addr": "2001:db8::11", "id": "4/a"},
+            {**ours, "direction": "in", "proto": "udp", "id": "5/a"},
+        ]
+
+    monkeypatch.setattr(home.firewall.pf, "find", find)
+    monkeypatch.setattr(home.firewall.pf, "kill", killed.extend)
+    await home.driver.close(granted)
+    assert asked == ["8443" if last == 8443 else ""]
+    assert killed == ["1/a", "2/a"]
+
+
 async def test_connections_outlive_a_close_without_the_right(home: Home, inside: Inside) -> None:
     home.firewall.accounts[0].privileges.discard(Privilege.SHOW_STATES)
     await home.driver.connect()
