@@ -53,6 +53,7 @@ class Refusal(StrEnum):
     ALL_PORTS_ONLY = "all_ports_only"
     SOURCE_IGNORED = "source_ignored"
     NO_IPV6 = "no_ipv6"
+    FIREWALL_OFF = "firewall_off"
     OWN_HOST_ONLY = "own_host_only"
     NO_INTERNET = "no_internet"
 
@@ -168,3 +169,15 @@ class NotAppliedError(RouterError):
     """The router saved a change and did not put it into force (host, detail)."""
 
     translation_key = "not_applied"
+
+
+class ClockWrongError(RouterError):
+    """The clock by which the router would close is not right (host, off: by how much)."""
+
+    translation_key = "clock_wrong"
+
+
+class RouterBusyError(RouterError):
+    """Somebody else is about to change the same settings, and has not finished (host)."""
+
+    translation_key = "router_busy"
