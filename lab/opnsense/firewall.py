@@ -72,7 +72,7 @@ class OPNsense:
     def settings(self) -> dict[str, str]:
         """What the driver is given to reach it."""
         return {
-            "host": self.url,
+            "url": self.url,
             "api_key": self.accounts[0].key,
             "api_secret": self.accounts[0].secret,
             "fingerprint": self.certificate.fingerprint if self.certificate else "",

@@ -188,4 +188,4 @@ def test_command() -> None:
         settings = json.loads(process.stdout.readline())
         process.terminate()
         assert process.wait(20) == 0
-    assert settings["host"].startswith("http://127.0.0.1:")
+    assert settings["url"].startswith("http://127.0.0.1:")

@@ -54,12 +54,11 @@ class Api:
         *,
         timeout: float = TIMEOUT,
     ) -> None:
-        """Take `host` (an address, with a port or a scheme where needed), `api_key`, `api_secret`.
+        """Take `url` (such as `https://192.168.1.1`), `api_key`, `api_secret` and `fingerprint`.
 
         The session has to verify certificates, see `tls.ssl_of`.
         """
-        host = settings["host"].rstrip("/")
-        self.url = host if "://" in host else f"https://{host}"
+        self.url = settings["url"].rstrip("/")
         self.host = Transport.host_of(self.url)
         self._transport = Transport(session, timeout=timeout, ssl=ssl_of(settings))
         login = f"{settings['api_key']}:{settings['api_secret']}".encode()

@@ -48,7 +48,7 @@ _NO_RULE = "00000000-0000-0000-0000-000000000000"
 def from_settings(
     session: aiohttp.ClientSession, settings: Mapping[str, str], *, learned: Mapping[str, str]
 ) -> OPNsenseRouter:
-    """Return the firewall at `host`, for the user with `api_key` and `api_secret`."""
+    """Return the firewall at `url`, for the user with `api_key` and `api_secret`."""
     return OPNsenseRouter(session, settings, learned=learned)
 
 
