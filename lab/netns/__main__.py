@@ -12,8 +12,21 @@ from ..camera import Camera
 from ..until_signal import until_signal
 from . import names
 from .miniupnpd import RealRouter
-from .network import CAMERA, FRIEND, HOME_ASSISTANT, STRANGER, HomeNetwork
+from .namespace import Namespace
+from .network import (
+    CAMERA,
+    CAMERA6,
+    FRIEND,
+    FRIEND6,
+    HOME_ASSISTANT,
+    HOME_ASSISTANT6,
+    STRANGER,
+    STRANGER6,
+    WAN_ADDRESS6,
+    HomeNetwork,
+)
 from .requirements import UnavailableError, check, program
+from .witness import kernel_pinholes
 
 LABEL = "lab"
 CAMERA_PORT = 8080
@@ -22,10 +35,10 @@ STOPS_WITHIN = 30  # seconds
 LOOK_EVERY = 0.1
 
 READY = """
-  internet         {friend}, {stranger}
-  router           {wan} and {description}
-  home_assistant   {home_assistant}
-  camera           {camera}, port {port}
+  internet         {friend}, {stranger}, {friend6}, {stranger6}
+  router           {wan}, {wan6} and {description}
+  home_assistant   {home_assistant}, {home_assistant6}
+  camera           {camera}, {camera6}, port {port}
 
   Open a port as a device of the home, and look from the internet:
 
@@ -45,6 +58,11 @@ def main() -> int:
     up.add_argument(
         "--secure-mode", action="store_true", help="let the router forward to the caller alone"
     )
+    up.add_argument("--no-pcp", action="store_true", help="without PCP and NAT-PMP")
+    up.add_argument(
+        "--no-third-party", action="store_true", help="let PCP clients map for themselves alone"
+    )
+    up.add_argument("--no-ipv6", action="store_true", help="let the router leave IPv6 alone")
     for name, text in (("shell", "a shell in a namespace"), ("run", "a command in a namespace")):
         enter = commands.add_parser(name, help=text)
         enter.add_argument("role", choices=names.ROLES, metavar="NAME", help=", ".join(names.ROLES))
@@ -57,11 +75,11 @@ def main() -> int:
         check()
         match options.command:
             case "up":
-                asyncio.run(until_signal(_up(secure_mode=options.secure_mode)))
+                asyncio.run(until_signal(_up(options)))
             case "down":
                 asyncio.run(_down())
             case "rules":
-                _enter("router", [program("nft"), "list", "ruleset"])
+                asyncio.run(_rules())
             case "shell":
                 _enter(options.role, [os.environ.get("SHELL", "/bin/sh")])
             case "run":
@@ -74,10 +92,16 @@ def main() -> int:
     return 0
 
 
-async def _up(*, secure_mode: bool) -> None:
+async def _up(options: argparse.Namespace) -> None:
     async with (
         HomeNetwork(LABEL) as network,
-        RealRouter(network, secure_mode=secure_mode) as router,
+        RealRouter(
+            network,
+            secure_mode=options.secure_mode,
+            pcp=not options.no_pcp,
+            third_party=not options.no_third_party,
+            ipv6=not options.no_ipv6,
+        ) as router,
     ):
         camera = Camera(CAMERA, CAMERA_PORT)
         with network.camera.entered():
@@ -86,11 +110,16 @@ async def _up(*, secure_mode: bool) -> None:
             print(
                 READY.format(
                     friend=FRIEND,
+                    friend6=FRIEND6,
                     stranger=STRANGER,
+                    stranger6=STRANGER6,
                     wan=network.wan_address,
+                    wan6=WAN_ADDRESS6,
                     description=router.description_url,
                     home_assistant=HOME_ASSISTANT,
+                    home_assistant6=HOME_ASSISTANT6,
                     camera=CAMERA,
+                    camera6=CAMERA6,
                     port=CAMERA_PORT,
                 ),
                 flush=True,
@@ -114,12 +143,25 @@ async def _down() -> None:
     await names.sweep()
 
 
+async def _rules() -> None:
+    """Print what the kernel holds, and what of it lets the internet in by IPv6."""
+    router = _running("router")
+    print(await router.run(program("nft"), "list", "ruleset"))
+    for protocol, host, port, source, source_port in await kernel_pinholes(router):
+        origin = (source or "anywhere") + (f" port {source_port}" if source_port else "")
+        print(f"# IPv6 pinhole: {protocol} {host} port {port} from {origin}")
+
+
 def _enter(role: str, command: list[str]) -> None:
     """Become a command in the namespace of a lab or a demo that is running."""
+    arguments = _running(role).command(*command)
+    os.execv(arguments[0], arguments)  # noqa: S606  that is what it is for
+
+
+def _running(role: str) -> Namespace:
     for found in names.find():
         if found.owned and found.role == role and found.label != "test":
-            arguments = found.namespace.command(*command)
-            os.execv(arguments[0], arguments)  # noqa: S606  that is what it is for
+            return found.namespace
     raise UnavailableError("no lab is running: start one with scripts/lab up")
 
 

@@ -1,4 +1,27 @@
-"""The router's daemon: Debian's miniupnpd."""
+"""The router's daemon: Debian's miniupnpd.
+
+What its version 2.3.1 with nftables does otherwise than the documents say, found
+by running it here. By UPnP, with IPv6 pinholes:
+
+- Add, update and delete work, from the target's own address and from port 1024
+  up, else 606. An id that is gone answers 402, and a lease of 0 or over 86400 s.
+- GetPinholePackets is always 0, CheckPinholeWorking always 709.
+- A pinhole that is added again keeps its id and **outlives its lease**; one that
+  is renewed with UpdatePinhole does not.
+
+By PCP:
+
+- FILTER is accepted and sent back, and **every source is let in**.
+- Another nonce takes a mapping over. Another external port makes a second
+  mapping of the same internal one, also with the same nonce.
+- PREFER_FAILURE gives the next port when the one asked for is taken.
+- Deleting what is not there answers NO_RESOURCES, another nonce's NOT_AUTHORIZED.
+- An IPv6 pinhole that was renewed **cannot be deleted**, only expires. The reply
+  shows the external port that was suggested, which no pinhole has.
+- With a private WAN address it answers NO_RESOURCES, but makes IPv6 pinholes.
+- A new WAN address is announced and resets the epoch, but the mappings stay. A
+  start is announced by PCP alone, once.
+"""
 
 import asyncio
 import shutil
@@ -18,6 +41,7 @@ from .network import (
     NAT_CHAIN,
     POSTROUTING_CHAIN,
     ROUTER,
+    ROUTER6,
     TABLE,
     WAN,
     HomeNetwork,
@@ -38,14 +62,15 @@ _CONFIGURATION = """\
 ext_ifname={wan}
 listening_ip={lan}
 http_port={port}
-enable_natpmp=yes
+enable_natpmp={pcp}
 enable_upnp=yes
+ipv6_disable={no_ipv6}
 secure_mode={secure_mode}
 system_uptime=no
 notify_interval=900
 uuid={uuid}
 friendly_name={name}
-pcp_allow_thirdparty=yes
+pcp_allow_thirdparty={third_party}
 upnp_table_name={table}
 upnp_nat_table_name={table}
 upnp_forward_chain={forward_chain}
@@ -73,23 +98,32 @@ def lease_row(port: int, internal_host: str, until: float, description: str = ""
 class RealRouter:
     """miniupnpd on the router of a network, as an async context manager."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a setting of the router
         self,
         network: HomeNetwork,
         *,
         secure_mode: bool = False,
+        pcp: bool = True,
+        third_party: bool = True,
+        ipv6: bool = True,
         lease_file: Iterable[str] | None = None,
         uuid: UUID | None = None,
         name: str = NAME,
     ) -> None:
         """Take what it serves.
 
+        `pcp` is NAT-PMP as well, `third_party` is what PCP clients may map for, and
+        `ipv6` is all of its IPv6: HTTP, SSDP, PCP and pinholes.
         With a `lease_file` of these rows, or of none, it knows its mappings
         again after a restart; None is without one, as it is on Debian.
         """
         self.network = network
         self.secure_mode = secure_mode
+        self.pcp = pcp
+        self.third_party = third_party
+        self.ipv6 = ipv6
         self.description_url = f"http://{ROUTER}:{PORT}/rootDesc.xml"
+        self.description_url6 = f"http://[{ROUTER6}]:{PORT}/rootDesc.xml"
         self.udn = f"uuid:{uuid or uuid4()}"
         self._name = name
         files = FILES / network.router.name
@@ -195,7 +229,10 @@ class RealRouter:
             wan=WAN,
             lan=LAN,
             port=PORT,
-            secure_mode="yes" if self.secure_mode else "no",
+            secure_mode=_yes(self.secure_mode),
+            pcp=_yes(self.pcp),
+            third_party=_yes(self.third_party),
+            no_ipv6=_yes(not self.ipv6),
             uuid=self.udn.removeprefix("uuid:"),
             name=self._name,
             table=TABLE,
@@ -217,3 +254,7 @@ class RealRouter:
                     await asyncio.sleep(LOOK_EVERY)
                 else:
                     return
+
+
+def _yes(value: bool) -> str:  # noqa: FBT001  that is all there is to say
+    return "yes" if value else "no"

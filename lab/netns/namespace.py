@@ -41,10 +41,12 @@ class Namespace:
             finally:
                 os.setns(outside.fileno(), os.CLONE_NEWNET)
 
-    def socket(self, kind: socket.SocketKind) -> socket.socket:
-        """Make a non-blocking IPv4 socket in the namespace, to be used from anywhere."""
+    def socket(
+        self, kind: socket.SocketKind, family: socket.AddressFamily = socket.AF_INET
+    ) -> socket.socket:
+        """Make a non-blocking socket in the namespace, to be used from anywhere."""
         with self.entered():
-            made = socket.socket(socket.AF_INET, kind)
+            made = socket.socket(family, kind)
         made.settimeout(0)
         return made
 
@@ -54,7 +56,9 @@ class Namespace:
         It knows no names: those are looked up outside.
         """
         return aiohttp.TCPConnector(
-            socket_factory=lambda address: self.socket(socket.SocketKind(address[1]))
+            socket_factory=lambda address: self.socket(
+                socket.SocketKind(address[1]), socket.AddressFamily(address[0])
+            )
         )
 
     def command(self, *command: str) -> tuple[str, ...]:

@@ -1,15 +1,17 @@
 """The network: an internet and a home with a router between them.
 
-    internet 11.22.33.1 .10 .11
+    internet 11.22.33.1 .10 .11, 2a11:2233::1 ::10 ::11
         │
-     router 11.22.33.2 / 192.168.77.1
+     router 11.22.33.2, 2a11:2233::2 / 192.168.77.1, 2a11:2233:77::1
         │ bridge
-        ├── home_assistant 192.168.77.2
-        └── camera 192.168.77.3
+        ├── home_assistant 192.168.77.2, 2a11:2233:77::2
+        └── camera 192.168.77.3, 2a11:2233:77::3
 
 The addresses of this internet are of the kind that a provider gives: miniupnpd
 maps nothing behind private ones, nor behind those reserved for documentation.
 Whoever has them outside is not reached, because no way leads out of here.
+By IPv6 every computer of the home has such an address, and what keeps the
+internet away from it is the router's firewall alone.
 """
 
 from collections.abc import Iterator
@@ -28,6 +30,10 @@ FRIEND, STRANGER = "11.22.33.10", "11.22.33.11"
 
 ROUTER, HOME_ASSISTANT, CAMERA = "192.168.77.1", "192.168.77.2", "192.168.77.3"
 
+WAN_ADDRESS6 = "2a11:2233::2"
+FRIEND6, STRANGER6 = "2a11:2233::10", "2a11:2233::11"
+ROUTER6, HOME_ASSISTANT6, CAMERA6 = "2a11:2233:77::1", "2a11:2233:77::2", "2a11:2233:77::3"
+
 WAN, LAN = "wan", "lan"
 """The interfaces of the router; the others have one, `eth0`."""
 
@@ -36,23 +42,31 @@ link set lo up
 address add 11.22.33.1/24 dev eth0
 address add {FRIEND}/24 dev eth0
 address add {STRANGER}/24 dev eth0
+address add {STRANGER6}/64 dev eth0
+address add {FRIEND6}/64 dev eth0
+address add 2a11:2233::1/64 dev eth0
 link set eth0 up
+route add 2a11:2233:77::/64 via {WAN_ADDRESS6}
 """
 
+# Where the two ends of a link have the same index, Linux tells IPv6 only after
+# a second that the link is there: hence the index of the first.
 _ROUTER_LINKS = f"""\
 link set lo up
-link add {WAN} type veth peer name eth0 netns {{internet}}
+link add {WAN} index 100 type veth peer name eth0 netns {{internet}}
 link add {LAN} type bridge
 link add to_ha type veth peer name eth0 netns {{home_assistant}}
 link add to_camera type veth peer name eth0 netns {{camera}}
 link set to_ha master {LAN} up
 link set to_camera master {LAN} up
 address add {ROUTER}/24 dev {LAN}
-address add fd77::1/64 dev {LAN}
+address add {ROUTER6}/64 dev {LAN}
 link set {LAN} up
 address add {WAN_ADDRESS}/24 dev {WAN}
+address add {WAN_ADDRESS6}/64 dev {WAN}
 link set {WAN} up
 route add default via 11.22.33.1
+route add default via 2a11:2233::1
 """
 
 _HOST_LINKS = f"""\
@@ -61,6 +75,7 @@ address add {{address}}/24 dev eth0
 address add {{address6}}/64 dev eth0
 link set eth0 up
 route add default via {ROUTER}
+route add default via {ROUTER6}
 """
 
 TABLE = "router"
@@ -86,6 +101,8 @@ table inet {TABLE} {{
     ct state established,related accept
     iifname {LAN} accept
     jump {FORWARD_CHAIN}
+    iifname {WAN} meta nfproto ipv6 meta l4proto tcp reject with tcp reset
+    iifname {WAN} meta nfproto ipv6 meta l4proto udp reject
   }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -94,7 +111,7 @@ table inet {TABLE} {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     jump {POSTROUTING_CHAIN}
-    oifname {WAN} masquerade
+    oifname {WAN} meta nfproto ipv4 masquerade
   }}
 }}
 """
@@ -184,11 +201,12 @@ class HomeNetwork:
         await self._links(self.router, _ROUTER_LINKS.format(**self._names))
         await self._links(self.internet, _INTERNET_LINKS)
         for namespace, address, address6 in (
-            (self.home_assistant, HOME_ASSISTANT, "fd77::2"),
-            (self.camera, CAMERA, "fd77::3"),
+            (self.home_assistant, HOME_ASSISTANT, HOME_ASSISTANT6),
+            (self.camera, CAMERA, CAMERA6),
         ):
             await self._links(namespace, _HOST_LINKS.format(address=address, address6=address6))
         self.router.set_kernel("ipv4/ip_forward", 1)
+        self.router.set_kernel("ipv6/conf/all/forwarding", 1)
         await self.router.run(program("nft"), "-f", "-", stdin=_FIREWALL)
 
     async def _links(self, namespace: Namespace, batch: str) -> None:
