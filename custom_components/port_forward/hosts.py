@@ -17,16 +17,13 @@ from yarl import URL
 
 from .const import DOMAIN, THIS_HOME_ASSISTANT
 from .forwards import IpVersion
+from .routers.ipv6 import GLOBAL, own_address6
 
 # The key of the one HostError that is about the router.
 ROUTER_UNKNOWN = "router_unknown"
 
 # RFC 1918. Python's is_private holds much more, loopback among it.
 _PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
-
-
-# What the internet reaches by now (RFC 4291 section 2.4).
-_GLOBAL6 = IPv6Network("2000::/3")
 
 
 class HostError(HomeAssistantError):
@@ -73,7 +70,7 @@ async def async_resolve_host6(hass: HomeAssistant, host: str) -> IPv6Address:
         network
         for adapter in await async_get_adapters(hass)
         for ipv6 in adapter["ipv6"]
-        if (network := _network6_of(ipv6["address"], ipv6["network_prefix"])).subnet_of(_GLOBAL6)
+        if (network := _network6_of(ipv6["address"], ipv6["network_prefix"])).subnet_of(GLOBAL)
     ]
     if host == THIS_HOME_ASSISTANT:
         own = own_address6()
@@ -162,22 +159,6 @@ async def _async_lookup6(hass: HomeAssistant, host: str) -> list[IPv6Address]:
     except OSError, UnicodeError:
         return []
     return [IPv6Address(sockaddr[0]) for *_, sockaddr in found]
-
-
-def own_address6() -> IPv6Address | None:
-    """Return the address from which this machine speaks to the IPv6 internet.
-
-    That is where it is reached, too: IPv6 translates nothing. Connecting a
-    datagram socket sends nothing.
-    """
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-        probe.settimeout(0)
-        try:
-            probe.connect((str(_GLOBAL6[1]), 1))
-        except OSError:
-            return None
-        own = IPv6Address(probe.getsockname()[0])
-    return own if own in _GLOBAL6 else None
 
 
 def _own_address(router: IPv4Address) -> IPv4Address | None:

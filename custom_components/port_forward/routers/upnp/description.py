@@ -23,6 +23,7 @@ from .transport import TIMEOUT, Transport
 _WAN_SERVICE = re.compile(
     r"urn:(?:schemas-upnp-org|dslforum-org):service:(WAN(?:IP|PPP)Connection):([1-9][0-9]?)"
 )
+_FIREWALL = "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1"
 _HTTP_OK = 200
 _LONGEST_URL = 2048
 _MOST_WANS = 32
@@ -30,18 +31,26 @@ _MOST_WANS = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WanService:
+class Service:
+    """What an action is sent to."""
+
+    service_type: str
+    control_url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WanService(Service):
     """One WAN connection of the router, as its description tells.
 
     `id` outlives reboots and moves of the control port: it is made of the UDN
-    of the device and the id of the service. `name` is for people.
+    of the device and the id of the service. `name` is for people. `firewall`
+    is what opens pinholes for IPv6 on the same WAN, None where nothing does.
     """
 
     id: str
-    service_type: str
     version: int
-    control_url: str
     name: str
+    firewall: Service | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +124,7 @@ def _wan_services(root: Element, url: str, base: str) -> Iterator[WanService]:
     seen: set[str] = set()
     for device in _devices(root):
         udn, device_name = text(device, "UDN"), text(device, "friendlyName") or "WAN"
+        firewall = _firewall(device, url, base)
         for element in _below(device, "serviceList", "service"):
             service_type = text(element, "serviceType")
             known = _WAN_SERVICE.fullmatch(service_type)
@@ -133,7 +143,18 @@ def _wan_services(root: Element, url: str, base: str) -> Iterator[WanService]:
                 version=int(known[2]),
                 control_url=control_url,
                 name=f"{device_name} ({known[1]})",
+                firewall=firewall,
             )
+
+
+def _firewall(device: Element, url: str, base: str) -> Service | None:
+    """Return the IPv6 firewall of a WAN, which is in the same device (IGD:2 section 2.2)."""
+    for element in _below(device, "serviceList", "service"):
+        service_type = text(element, "serviceType")
+        control_url = _resolve(url, base, text(element, "controlURL"))
+        if control_url and service_type == _FIREWALL:
+            return Service(service_type=service_type, control_url=control_url)
+    return None
 
 
 def _devices(root: Element) -> Iterator[Element]:

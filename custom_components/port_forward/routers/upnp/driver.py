@@ -1,12 +1,13 @@
 """The driver: the contract of `Router`, kept over UPnP IGD."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import override
 
 import aiohttp
 
-from ..errors import Refusal, UnsupportedError
+from ..errors import Refusal, RouterError, UnsupportedError
+from ..ipv6 import own_address6
 from ..model import (
     Capabilities,
     Forward,
@@ -22,6 +23,7 @@ from .description import Description, WanService, fetch
 from .lease import LEASES
 from .listing import LISTING, read_table
 from .opening import ALLOWED_SOURCE, OTHER_HOSTS, Opening
+from .pinholes import Pinholes, new
 from .refusal import not_permitted
 from .removal import remove
 from .survey import rank
@@ -31,8 +33,6 @@ from .wan import WanConnection
 
 WAN = "wan"
 """Key of `learned`: the id of the WAN that was picked, see `UpnpRouter.connect`."""
-
-_ONE_ADDRESS = 32  # bits of the prefix of a network that is a single address
 
 
 def from_settings(
@@ -72,6 +72,7 @@ class UpnpRouter(Router):
         self._learned = dict(learned or {})
         self._clock = clock
         self._connection: WanConnection | None = None
+        self._pinholes = Pinholes(self._transport, url, clock=clock, timeout=timeout)
 
     @property
     @override
@@ -79,6 +80,7 @@ class UpnpRouter(Router):
         """What this router can do as far as it is known by now."""
         source = self._learned.get(ALLOWED_SOURCE)
         other = self._learned.get(OTHER_HOSTS)
+        service = self._connection.service if self._connection else None
         return Capabilities(
             listing=Listing(self._learned.get(LISTING, Listing.FULL)),
             leases=Leases(self._learned.get(LEASES, Leases.UNKNOWN)),
@@ -86,6 +88,8 @@ class UpnpRouter(Router):
             other_hosts=None if other is None else other == "yes",
             port_ranges=False,
             both_protocols=False,
+            ipv6=None if service is None else service.firewall is not None,
+            hit_counters=service is not None and service.firewall is not None,
         )
 
     @property
@@ -144,23 +148,26 @@ class UpnpRouter(Router):
         status = await wan.status()
         rows = list(await read_table(wan, self._learned))
         listed = {row.key for row in rows}
-        unlisted = [mapping for mapping in ours if mapping.key not in listed]
+        mappings, pinholes = _by_family(ours)
+        unlisted = [mapping for mapping in mappings if mapping.key not in listed]
         if confirmed := [row for mapping in unlisted if (row := await wan.specific(mapping))]:
             rows += confirmed
             self._learned.setdefault(LISTING, Listing.PARTIAL)
-        elif ours and not unlisted:
+        elif mappings and not unlisted:
             self._learned.pop(LISTING, None)
+        rows += await self._pinholes.look(wan.service, pinholes)
         return Snapshot(
             taken_at=self._clock(),
             external_address=address,
             connected=status.connected,
             uptime=status.uptime,
             mappings=tuple(rows),
+            external_address6=own_address6() if wan.service.firewall else None,
         )
 
     @override
     def plan(self, forward: Forward) -> tuple[PortMapping, ...]:
-        """Return one mapping for each protocol and pair of ports; IGD knows no ranges.
+        """Return one mapping for each family, protocol and pair of ports; IGD knows no ranges.
 
         Raises NotPermittedError for an allowed source of several addresses: a
         remote host is a single one, and must not become wider.
@@ -172,19 +179,21 @@ class UpnpRouter(Router):
             PortMapping(
                 protocols=(protocol,),
                 external_ports=PortRange.single(external),
-                internal_host=str(forward.internal_host),
+                internal_host=str(host),
                 internal_ports=PortRange.single(internal),
                 allowed_source=allowed_source,
                 description=description,
             )
+            for host in (forward.internal_host, forward.internal_host6)
+            if host
             for protocol in forward.protocols
             for external, internal in zip(
                 forward.external_ports, forward.internal_ports, strict=True
             )
         )
-        if forward.internal_host6:
+        if forward.internal_host6 and self.capabilities.ipv6 is False:
             raise not_permitted(Refusal.NO_IPV6, mappings[0])
-        if source and source.prefixlen not in (0, _ONE_ADDRESS):
+        if source and source.prefixlen not in (0, source.max_prefixlen):
             raise not_permitted(Refusal.ONE_SOURCE_ONLY, mappings[0])
         return mappings
 
@@ -207,11 +216,34 @@ class UpnpRouter(Router):
         How the lease is chosen where the router will not take it is said at
         `lease.ladder`; the mappings tell what it became.
         """
-        plan = self.plan(forward)
-        opening = Opening(await self._wan(), forward, lease, ours, self._learned)
-        return await opening.run(plan)
+        mappings, pinholes = _by_family(self.plan(forward))
+        wan = await self._wan()
+        granted6 = await self._pinholes.open(wan.service, pinholes, lease, ours)
+        if not mappings:
+            return granted6
+        opening = Opening(wan, forward, lease, ours, self._learned)
+        try:
+            return await opening.run(mappings) + granted6
+        except RouterError as error:
+            made = new(granted6, ours)
+            error.left += await self._pinholes.take_back(wan.service, made)
+            raise
 
     @override
     async def close(self, mapping: PortMapping) -> None:
         """Remove `mapping`, unless something else stands in its place, and make sure."""
-        await remove(await self._wan(), mapping, lambda row: row.target == mapping.target)
+        wan = await self._wan()
+        if mapping.is_pinhole:
+            await self._pinholes.close(wan.service, mapping)
+        else:
+            await remove(wan, mapping, lambda row: row.target == mapping.target)
+
+
+def _by_family(
+    mappings: Iterable[PortMapping],
+) -> tuple[list[PortMapping], list[PortMapping]]:
+    """Return those for IPv4, and the pinholes."""
+    families: tuple[list[PortMapping], list[PortMapping]] = ([], [])
+    for mapping in mappings:
+        families[mapping.is_pinhole].append(mapping)
+    return families

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import escape  # writes XML, parses none
 
 from ..errors import ProtocolError
-from .description import WanService
+from .description import Service
 from .lenient_xml import NotXmlError, decode, fields, find, number, parse, sendable, text
 from .transport import Transport
 
@@ -40,7 +40,7 @@ class UpnpFault(ProtocolError):  # noqa: N818  # the standard's own word
 
 
 async def call(
-    transport: Transport, service: WanService, action: str, arguments: Mapping[str, str]
+    transport: Transport, service: Service, action: str, arguments: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the out-arguments; raises UpnpFault and what the transport raises.
 
