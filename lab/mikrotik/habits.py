@@ -38,6 +38,8 @@ class Fault(StrEnum):
     """Done, and answered with half of the JSON."""
     SLOW = "slow"
     """Done, but the answer does not come."""
+    STUCK = "stuck"
+    """No answer comes, and nothing is done."""
     DROP_BEFORE = "drop_before"
     """The connection breaks, and nothing is done."""
     DROP_AFTER = "drop_after"

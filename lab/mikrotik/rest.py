@@ -88,6 +88,9 @@ class Rest:
         request: web.Request,
         act: Callable[[], Awaitable[web.Response]],
     ) -> web.StreamResponse:
+        if fault is Fault.STUCK:
+            await self.stuck.wait()
+            return _drop(request)
         if (instead := _instead(fault, request)) is not None:
             return instead
         response = await act()

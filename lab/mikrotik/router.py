@@ -16,7 +16,7 @@ from .firewall import Firewall, Packet
 from .habits import Fault, Habit, Injected
 from .menus import FILTER, NAT, AddressListMenu, Item, Menu, RuleMenu
 from .rest import Rest, User
-from .stock import INTERFACES, stock
+from .stock import INTERFACES, PORTS, stock
 from .values import duration
 
 OLD = "6."
@@ -54,6 +54,7 @@ class MikrotikRouter:
         self.version = version
         self.serial_number = serial_number
         self.external_address = external_address
+        self.cloud_address = ""
         self.lan_host = lan_host
         self.port = port
         self._tls = tls
@@ -64,7 +65,8 @@ class MikrotikRouter:
         self._runner: web.AppRunner | None = None
         lists = Menu()
         references = {
-            "in-interface-list": lambda name: any(row["name"] == name for row in lists.items)
+            "in-interface": lambda name: name in PORTS,
+            "in-interface-list": lambda name: any(row["name"] == name for row in lists.items),
         }
         self.nat = RuleMenu(NAT, self.habits, references)
         self.filter6 = RuleMenu(FILTER, self.habits, references)
@@ -182,7 +184,10 @@ class MikrotikRouter:
                 if has_board
                 else {"routerboard": "false"}
             ),
-            "ip/cloud": {"ddns-enabled": "false", "update-time": "true"},
+            "ip/cloud": {
+                "ddns-enabled": "true" if self.cloud_address else "false",
+                **({"public-address": self.cloud_address} if self.cloud_address else {}),
+            },
         }
         return singles.get(path)
 

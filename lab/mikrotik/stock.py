@@ -7,6 +7,9 @@ from .menus import Item, Menu
 INTERFACES = ("ip/address", "ip/route", "interface/list/member")
 """Menus that this router only shows."""
 
+PORTS = ("bridge", "ether1", "ether2", "lte1")
+"""The interfaces; ether1 is the WAN."""
+
 NAT_RULES: Sequence[Item] = (
     {
         "action": "masquerade",

@@ -1,0 +1,76 @@
+"""Closing: our rules go, a rule of the user's is switched off, and nothing else is touched."""
+
+from collections.abc import Sequence
+
+from ..errors import NotClosedError, NotPermittedError, Refusal
+from ..model import PortMapping
+from ..upnp.tag import forward_id_of
+from .admission import Admission
+from .rest import ID, Rest, RestError, Row
+from .rules import FILTER6, NAT, is_marked, list_of, read_row
+from .table import read_filter6_rows
+from .wan import Wan
+from .words import is_on
+
+
+async def remove(rest: Rest, wan: Wan, mapping: PortMapping, *, ours_only: bool = False) -> bool:
+    """Close `mapping`, and make sure; tell whether there was anything to close.
+
+    Its rule is found by what it does: one of ours by its tag besides, whatever
+    its id is by now. One that is not ours is meant only where the mapping has
+    no id (the user switches off what leads exactly there) or its very id. It
+    is switched off, so that nothing of it is lost. Raises NotClosedError and
+    NotPermittedError.
+    """
+    forward_id = forward_id_of(mapping.description)
+    path = FILTER6 if mapping.is_pinhole else NAT
+    rows = await _rows(rest, path)
+    same = [row for row in rows if _leads_like(row, mapping)]
+    ours = [row for row in same if is_marked(row, forward_id)]
+    theirs = [row for row in same if _is_meant(row, mapping, wan)]
+    if ours or ours_only:
+        theirs = []
+    if any(len(read_row(row)) > 1 for row in theirs):
+        raise _refused(mapping, "its rule is for other ports too")
+    try:
+        for row in ours:
+            await rest.remove(path, row[ID])
+        for row in theirs:
+            await rest.set(path, row[ID], {"disabled": "true"})
+    except RestError as error:
+        raise _refused(mapping, error.placeholders["detail"]) from error
+    touched = {row[ID] for row in (*ours, *theirs)}
+    if touched:
+        rows = await _rows(rest, path)
+        left = [row for row in rows if row[ID] in touched and _leads_like(row, mapping)]
+        if any(not is_on(row.get("disabled")) for row in left):
+            raise NotClosedError(port=str(mapping.external_ports))
+    if rows and forward_id and not any(is_marked(row, forward_id) for row in rows):
+        version = 6 if mapping.is_pinhole else 4
+        await Admission(rest, list_of(forward_id), version, {}).clear()
+    return bool(touched)
+
+
+async def _rows(rest: Rest, path: str) -> Sequence[Row]:
+    rows = await read_filter6_rows(rest, {}) if path == FILTER6 else await rest.rows(path)
+    return [row for row in rows if ID in row]
+
+
+def _leads_like(row: Row, mapping: PortMapping) -> bool:
+    return any(made.same_rule(mapping) for made in read_row(row))
+
+
+def _is_meant(row: Row, mapping: PortMapping, wan: Wan) -> bool:
+    """Tell whether a rule that is not ours is the one to close, and closes something."""
+    is_foreign = forward_id_of(row.get("comment", "")) is None
+    is_open = not is_on(row.get("disabled")) and (mapping.is_pinhole or wan.hears(row))
+    return is_foreign and is_open and mapping.id in ("", row[ID])
+
+
+def _refused(mapping: PortMapping, detail: str) -> NotPermittedError:
+    return NotPermittedError(
+        Refusal.REFUSED,
+        port=str(mapping.external_ports),
+        host=mapping.internal_host,
+        detail=detail,
+    )

@@ -1,0 +1,1 @@
+"""The MikroTik driver against the simulated router."""

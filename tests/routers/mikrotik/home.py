@@ -1,0 +1,144 @@
+"""A home with a simulated MikroTik router, our driver, and the forwards to try on them."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+import aiohttp
+
+from custom_components.port_forward.routers.mikrotik import MikrotikRouter as Driver
+from custom_components.port_forward.routers.model import Forward, PortMapping, PortRange, Protocol
+from lab.mikrotik import Habit, MikrotikRouter, User
+from lab.virtual_router import free_port
+
+HOUR = timedelta(hours=1)
+NO_END = timedelta(0)
+NAT = "ip/firewall/nat"
+LIST = "ip/firewall/address-list"
+FILTER6 = "ipv6/firewall/filter"
+LIST6 = "ipv6/firewall/address-list"
+CAMERA = "127.0.0.2"
+CAMERA6 = "2001:db8:1::20"
+SOURCE = "127.0.0.3"
+BOTH = (Protocol.TCP, Protocol.UDP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """A running router and our driver for it."""
+
+    router: MikrotikRouter
+    driver: Driver
+    session: aiohttp.ClientSession
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What the config entry holds."""
+        return settings_of(self.router)
+
+    def another_driver(
+        self,
+        *,
+        learned: Mapping[str, str] | None = None,
+        timeout: float = 10,
+        **settings: str,
+    ) -> Driver:
+        """The driver after a restart of Home Assistant, or with other settings."""
+        return Driver(self.session, {**self.settings, **settings}, learned=learned, timeout=timeout)
+
+    def rules(self, path: str = NAT) -> list[dict[str, str]]:
+        """The rules that are not of the stock configuration."""
+        rows = self.router.items(path)
+        return [row for row in rows if not row.get("comment", "").startswith("defconf")]
+
+    def admitted(self, path: str = LIST) -> list[tuple[str, str, str | None]]:
+        """What the address lists hold: name, address, timeout."""
+        return [(r["list"], r["address"], r.get("timeout")) for r in self.router.items(path)]
+
+    def writes(self) -> list[str]:
+        """The requests that changed something, in their order."""
+        return [name for name, _ in self.router.rest.log if not name.startswith("GET")]
+
+    async def mapping(self, wanted: PortMapping) -> PortMapping | None:
+        """What a snapshot shows of a mapping."""
+        return (await self.driver.snapshot()).find(wanted)
+
+
+def settings_of(router: MikrotikRouter, **more: str) -> dict[str, str]:
+    """What the config entry of this router holds."""
+    user = router.users[0]
+    return {"url": router.url, "username": user.name, "password": user.password, **more}
+
+
+@asynccontextmanager
+async def home_with(
+    session: aiohttp.ClientSession,
+    *habits: Habit,
+    users: Sequence[User] = (User(),),
+    version: str = "7.24 (stable)",
+    serial_number: str | None = "HGQ09R6RW4E",
+    wan_list: bool = True,
+    external_address: str = "203.0.113.7",
+    learned: Mapping[str, str] | None = None,
+    timeout: float = 10,  # noqa: ASYNC109  of the driver's requests
+) -> AsyncIterator[Home]:
+    """Start a router with these habits."""
+    async with MikrotikRouter(
+        habits=habits,
+        users=users,
+        version=version,
+        serial_number=serial_number,
+        wan_list=wan_list,
+        external_address=external_address,
+    ) as router:
+        driver = Driver(session, settings_of(router), learned=learned, timeout=timeout)
+        yield Home(router=router, driver=driver, session=session)
+
+
+def forward(
+    external: int | PortRange | None = None,
+    *,
+    forward_id: str = "camera1",
+    name: str = "Camera",
+    host: str | None = "127.0.0.1",
+    host6: str | None = None,
+    internal: int | PortRange | None = None,
+    protocols: tuple[Protocol, ...] = (Protocol.TCP,),
+    source: str | None = None,
+) -> Forward:
+    """Make a forward; without ports one that is free, to itself."""
+    ports = _ports(free_port() if external is None else external)
+    return Forward(
+        id=forward_id,
+        name=name,
+        internal_host=IPv4Address(host) if host else None,
+        internal_host6=IPv6Address(host6) if host6 else None,
+        protocols=protocols,
+        external_ports=ports,
+        internal_ports=ports if internal is None else _ports(internal),
+        allowed_source=None if source is None else ip_network(source),
+    )
+
+
+def theirs(wanted: Forward, **more: str) -> dict[str, str]:
+    """A rule of the user's that holds the port of a forward."""
+    return {
+        "chain": "dstnat",
+        "action": "dst-nat",
+        "protocol": wanted.protocols[0].value,
+        "dst_port": str(wanted.external_ports),
+        "to_addresses": CAMERA,
+        "comment": "theirs",
+        **more,
+    }
+
+
+def without_ids(mappings: Collection[PortMapping]) -> set[PortMapping]:
+    """Mappings as they are planned."""
+    return {replace(mapping, id="", hits=None, lease=None) for mapping in mappings}
+
+
+def _ports(ports: int | PortRange) -> PortRange:
+    return PortRange.single(ports) if isinstance(ports, int) else ports
