@@ -90,7 +90,7 @@ async def house(
 ) -> AsyncGenerator[House]:
     """A house in which all is noted from now on, with the forward closed."""
     router = VirtualRouter()
-    handle = router._handler.handle
+    handle = router._upnp._handler.handle
     notes: list[Callable[[], None]] = []
 
     async def note_and_handle(request: Request) -> Response | None:
@@ -101,7 +101,7 @@ async def house(
             note()
         return response
 
-    monkeypatch.setattr(router._handler, "handle", note_and_handle)
+    monkeypatch.setattr(router._upnp._handler, "handle", note_and_handle)
     async with router:
         up_for_a_day(router)
         entry = await make_entry(hass, router)

@@ -103,7 +103,7 @@ async def test_q23_no_bulk_list_of_many_rows(session: aiohttp.ClientSession) -> 
 
 
 async def test_q23_bulk_list_of_few_rows(session: aiohttp.ClientSession) -> None:
-    """Five requests, whatever number of rows: that is what the bulk list is for."""
+    """Three requests, whatever number of rows: that is what the bulk list is for."""
     async with home_with(session, Quirk.Q23) as home:
         await fill(home.router, 100)
         await home.driver.connect()

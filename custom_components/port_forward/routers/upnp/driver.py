@@ -30,6 +30,7 @@ from .survey import rank
 from .tag import description_of, forward_id_of
 from .transport import TIMEOUT, Transport
 from .wan import WanConnection
+from .wan_state import WanState
 
 WAN = "wan"
 """Key of `learned`: the id of the WAN that was picked, see `UpnpRouter.connect`."""
@@ -72,6 +73,7 @@ class UpnpRouter(Router):
         self._learned = dict(learned or {})
         self._clock = clock
         self._connection: WanConnection | None = None
+        self._state = WanState()
         self._pinholes = Pinholes(self._transport, url, clock=clock, timeout=timeout)
 
     @property
@@ -113,6 +115,7 @@ class UpnpRouter(Router):
         service = await self._pick(description)
         self._learned[WAN] = service.id
         self._connection = WanConnection(self._transport, service, self._locate)
+        self._state = WanState()
         return self._connection
 
     async def _pick(self, description: Description) -> WanService:
@@ -141,11 +144,12 @@ class UpnpRouter(Router):
 
         Mappings that `open` made and the list leaves out are asked for one by
         one: some routers list only a part (TinyUPnP#7, AVM, Q25), and a switch
-        must not call closed what is open.
+        must not call closed what is open. Address and state are those of this
+        look or of the one before, see `WanState`.
         """
         wan = await self._wan()
-        address = await wan.external_address()
-        status = await wan.status()
+        state = self._state
+        await state.before_the_table(wan)
         rows = list(await read_table(wan, self._learned))
         listed = {row.key for row in rows}
         mappings, pinholes = _by_family(ours)
@@ -156,11 +160,12 @@ class UpnpRouter(Router):
         elif mappings and not unlisted:
             self._learned.pop(LISTING, None)
         rows += await self._pinholes.look(wan.service, pinholes)
+        await state.after_the_table(wan, rows)
         return Snapshot(
             taken_at=self._clock(),
-            external_address=address,
-            connected=status.connected,
-            uptime=status.uptime,
+            external_address=state.address,
+            connected=state.status.connected,
+            uptime=state.status.uptime,
             mappings=tuple(rows),
             external_address6=own_address6() if wan.service.firewall else None,
         )
@@ -221,7 +226,7 @@ class UpnpRouter(Router):
         granted6 = await self._pinholes.open(wan.service, pinholes, lease, ours)
         if not mappings:
             return granted6
-        opening = Opening(wan, forward, lease, ours, self._learned)
+        opening = Opening(wan, self._state, forward, lease, ours, self._learned)
         try:
             return await opening.run(mappings) + granted6
         except RouterError as error:

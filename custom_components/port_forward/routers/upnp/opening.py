@@ -15,7 +15,7 @@ from ..errors import (
     TableFullError,
 )
 from ..model import Forward, PortMapping
-from .addresses import is_public, own_address
+from .addresses import own_address
 from .lease import ladder, may_be_the_lease, remember
 from .listing import FULL_TABLE, read_table
 from .refusal import CONFLICT_CODES, INVALID_ARGS, conflict, explain, not_permitted
@@ -24,6 +24,7 @@ from .soap import UpnpFault
 from .tag import forward_id_of
 from .transport import DroppedError, NotConnectedError
 from .wan import WanConnection
+from .wan_state import WanState
 
 ALLOWED_SOURCE = "allowed_source"
 OTHER_HOSTS = "other_hosts"
@@ -38,9 +39,10 @@ class Opening:
     what was made.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  all that an opening depends on
         self,
         wan: WanConnection,
+        state: WanState,
         forward: Forward,
         lease: timedelta,
         ours: Collection[PortMapping],
@@ -48,6 +50,7 @@ class Opening:
     ) -> None:
         """Take what `open` was called with, and the driver's memory to add to."""
         self._wan = wan
+        self._state = state
         self._forward = forward
         self._lease = lease
         self._ours = ours
@@ -81,7 +84,7 @@ class Opening:
         Behind another router miniupnpd answers every add with 501, and others
         map what nobody can reach (miniupnp#333, #904, Q14).
         """
-        if not is_public(await self._wan.external_address()):
+        if not await self._state.is_reachable(self._wan):
             raise not_permitted(Refusal.DOUBLE_NAT, first)
         if first.allowed_source and self._learned.get(ALLOWED_SOURCE) == Refusal.SOURCE_IGNORED:
             # Trying again would open it to everybody for a moment, each time (Q19).
@@ -228,6 +231,8 @@ class Opening:
 
     async def _explain(self, fault: UpnpFault, wanted: PortMapping) -> RouterError:
         """Find out what lies behind a refusal."""
+        if not await self._state.is_still_reachable(self._wan):
+            return not_permitted(Refusal.DOUBLE_NAT, wanted)
         own = await own_address(self._wan.host)
         error = explain(
             fault,
