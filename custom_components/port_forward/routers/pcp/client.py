@@ -15,6 +15,9 @@ from .refusal import other_address
 _PCP_SHARE = 3 / 8
 _PCP_REPEAT = 1 / 8
 
+# Nothing is sent there: it is a host of an example (RFC 3849).
+_ON_THE_INTERNET = Server(IPv6Address("2001:db8::1"))
+
 
 class Version(IntEnum):
     """What a router speaks, by the number in its packets."""
@@ -34,14 +37,14 @@ class Client:
         self,
         server: Server,
         *,
-        server6: Server | None = None,
+        find_server6: Callable[[], Server | None],
         version: Version | None = None,
         timeout: float = TIMEOUT,
         on_epoch: Callable[[Version, int], None],
     ) -> None:
-        """Take where the router is, over IPv6 as well, and its version if that is known."""
+        """Take where the router is, what finds it over IPv6, and its version if that is known."""
         self._server = server
-        self._server6 = server6
+        self._find_server6 = find_server6
         self._version = version
         self._on_epoch = on_epoch
         self._exchange = Exchange(timeout=timeout)
@@ -59,13 +62,13 @@ class Client:
     @property
     def reaches_ipv6(self) -> bool:
         """Tell whether it is known where to ask for mappings of IPv6."""
-        return self._server6 is not None
+        return self._find_server6() is not None
 
     def announcers(self) -> Iterator[Address]:
         """Iterate over the addresses that announcements of the router come from."""
         yield self._server.host
-        if self._server6:
-            yield self._server6.host
+        if server6 := self._find_server6():
+            yield server6.host
 
     async def speaks(self) -> Version:
         """Return the version that the router speaks, and find it out where it is not known."""
@@ -121,6 +124,11 @@ class Client:
         if own is None:
             raise RouterUnreachableError(host=str(server.host))
         return own
+
+    async def own_address6(self) -> IPv6Address | None:
+        """Return our own address on the IPv6 internet, None where no way leads there."""
+        own = await self._exchange.own_address(_ON_THE_INTERNET)
+        return own if isinstance(own, IPv6Address) and own.is_global else None
 
     async def announce(self) -> packets.Reply:
         """Ask by PCP for nothing but the epoch; a refusal has it too."""
@@ -181,9 +189,10 @@ class Client:
         """Return where to ask; raises UnsupportedError for IPv6 where that is not known."""
         if not isinstance(address, IPv6Address):
             return self._server
-        if self._server6 is None:
+        server6 = self._find_server6()
+        if server6 is None:
             raise UnsupportedError(host=self.host, detail="no IPv6 address of it is known")
-        return self._server6
+        return server6
 
     async def _announce(self, repeats: Repeats, timeout: float | None = None) -> packets.Reply:  # noqa: ASYNC109
         own = await self._exchange.own_address(self._server)

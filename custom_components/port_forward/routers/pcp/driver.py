@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import override
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -22,6 +23,7 @@ from ..router import Router
 from .announcements import ANNOUNCEMENT_PORT, listening
 from .client import Client, Version
 from .exchange import TIMEOUT, Server
+from .gateway6 import find_server6
 from .grant import Grant, nonces
 from .mapper import Mapper
 from .natpmp_mapper import NatPmpMapper
@@ -48,8 +50,8 @@ def from_settings(
     *,
     learned: Mapping[str, str],
 ) -> PcpRouter:
-    """Return the router at `host`, and over IPv6 at `host6` where that is set."""
-    return PcpRouter(settings["host"], host6=settings.get("host6"), learned=learned)
+    """Return the router at `url`, which is such as `pcp://192.168.1.1` or has a port besides."""
+    return PcpRouter(urlsplit(settings["url"]).netloc, learned=learned)
 
 
 def _utc_now() -> datetime:
@@ -74,12 +76,14 @@ class PcpRouter(Router):
         timeout: float = TIMEOUT,
         announcement_port: int = ANNOUNCEMENT_PORT,
     ) -> None:
-        """Take the address of the router, over IPv6 as well for mappings of IPv6.
+        """Take the address of the router, and the one to ask for mappings of IPv6.
 
+        Without the latter it is found, where the router is the default gateway.
         Each may have a port, see `Server.parse`, which raises ValueError.
         `clock` returns an aware time, `timeout` is in seconds a request.
         """
         server = Server.parse(host)
+        server6 = Server.parse(host6) if host6 else None
         self._host = str(server.host)
         self._learned = dict(learned or {})
         self._clock = clock
@@ -89,7 +93,7 @@ class PcpRouter(Router):
         known = self._learned.get(VERSION)
         self._client = Client(
             server,
-            server6=Server.parse(host6) if host6 else None,
+            find_server6=lambda: server6 or find_server6(server),
             version=next((version for version in Version if str(int(version)) == known), None),
             timeout=timeout,
             on_epoch=self._state.take_epoch,
@@ -147,15 +151,14 @@ class PcpRouter(Router):
         """Return those of `ours` that the router granted and should hold still."""
         with self._state.in_snapshot():
             connected = await self._look()
+            own6 = await self._client.own_address6() if self._client.reaches_ipv6 else None
         standing = self._state.standing(ours)
         told = [grant.external_address for grant, _ in standing]
         return Snapshot(
             taken_at=self._clock(),
             external_address=self._state.external_address
             or next((address for address in told if isinstance(address, IPv4Address)), None),
-            external_address6=next(
-                (address for address in told if isinstance(address, IPv6Address)), None
-            ),
+            external_address6=own6,
             connected=connected,
             uptime=None,
             mappings=tuple(mapping for _, mapping in standing),

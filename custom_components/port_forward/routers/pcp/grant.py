@@ -55,7 +55,7 @@ class Grant:
         """Return the text for `PortMapping.id`."""
         if self.until is None:
             return self.nonce.hex()
-        until = f"{self.until.timestamp():.0f}"
+        until = int(self.until.timestamp())
         address = self.external_address or "-"
         return f"{self.nonce.hex()} {self.version} {self.boot} {until} {address}"
 

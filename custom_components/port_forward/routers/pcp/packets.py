@@ -90,7 +90,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class UnknownOption:
-    """An option that we know nothing of."""
+    """An option that we know nothing of, or that makes no sense."""
 
     code: int
     data: bytes
@@ -276,26 +276,27 @@ def _read_options(data: bytes) -> Iterator[Option]:
 
 
 def _read_option(code: int, data: bytes) -> Option:
+    """Return the option; one that makes no sense is unknown: some servers repeat it as it came."""
     match code, len(data):
         case 1, 16:
             return ThirdParty(_from_wire(data))
         case 2, 0:
             return PreferFailure()
         case 3, 20:
-            return Filter(_read_network(data[1], _from_wire(data[4:])))
-        case ((1 | 2 | 3), _):
-            raise BadPacketError(f"option {code} of {len(data)} bytes")
+            return _read_filter(data)
         case _:
             return UnknownOption(code, data)
 
 
-def _read_network(prefix: int, address: Address) -> Network | None:
+def _read_filter(data: bytes) -> Option:
+    prefix, address = data[1], _from_wire(data[4:])
     if not prefix:
-        return None
+        return Filter(None)
     length = prefix - _MAPPED_BITS if isinstance(address, IPv4Address) else prefix
-    if not 0 <= length <= address.max_prefixlen:
-        raise BadPacketError(f"a filter of {prefix} bits")
-    return ip_network((address, length), strict=False)
+    # We never ask for one of a single port.
+    if not 0 <= length <= address.max_prefixlen or any(data[2:4]):
+        return UnknownOption(_FILTER, data)
+    return Filter(ip_network((address, length), strict=False))
 
 
 def _to_wire(address: Address) -> bytes:

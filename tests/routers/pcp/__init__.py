@@ -1,0 +1,1 @@
+"""PCP and NAT-PMP: packets, client, driver."""
