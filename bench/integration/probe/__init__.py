@@ -55,7 +55,7 @@ class Watchdog:
             self.busy_cpu += used
             self.longest = max(self.longest, took)
             if used > self.longest_cpu:
-                self.longest_cpu, self.culprit = used, repr(handle)
+                self.longest_cpu, self.culprit = used, _name(handle)
 
         setattr(Handle, "_run", watched)  # noqa: B010  mypy knows that it is a method
 
@@ -72,6 +72,12 @@ class Watchdog:
             "longest_cpu": self.longest_cpu,
             "culprit": self.culprit,
         }
+
+
+def _name(handle: Handle) -> str:
+    """Tell whose callback it was; a step of a task is a method of the task."""
+    callback = getattr(handle, "_callback", None)
+    return repr(getattr(callback, "__self__", None) or callback)
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:  # noqa: ARG001  Home Assistant calls it

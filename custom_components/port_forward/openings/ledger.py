@@ -15,7 +15,7 @@ from typing import NotRequired, TypedDict, cast
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers.json import save_json
+from homeassistant.helpers.json import cached_json_fragment, json_fragment, save_json
 from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.util import dt as dt_util
 from homeassistant.util.json import load_json_object
@@ -124,6 +124,9 @@ class Ledger:
         # be openings that only the router knows of. Kept on the disk, as the
         # router may be away now and Home Assistant be restarted before it is back.
         self.is_lost = False
+        # What is written of each opening, with the opening that it was made of:
+        # the whole file is written each time, and most of it is as it was.
+        self._written: dict[str, tuple[Opening, json_fragment]] = {}
 
     async def load(self) -> None:
         """Read the file, if there is one.
@@ -179,10 +182,10 @@ class Ledger:
         await self._hass.async_add_executor_job(lambda: self._path.unlink(missing_ok=True))
 
     async def _save(self, openings: dict[str, Opening]) -> None:
-        data: _LedgerJson = {
+        data: dict[str, object] = {
             "version": _VERSION,
             "learned": self.learned,
-            "openings": [_opening_to_json(opening) for opening in openings.values()],
+            "openings": self._write_out(openings),
         }
         if self.is_lost:
             data["lost"] = True
@@ -196,6 +199,17 @@ class Ledger:
         await self._hass.async_add_executor_job(_write, self._path, data)
         self.openings = openings
         self.is_unsaved = False
+
+    def _write_out(self, openings: dict[str, Opening]) -> list[json_fragment]:
+        """Return the text of each opening; that of those that have changed is made anew."""
+        for forward_id, opening in openings.items():
+            written = self._written.get(forward_id)
+            if written is None or written[0] is not opening:
+                text = cached_json_fragment(_opening_to_json(opening))
+                self._written[forward_id] = (opening, text)
+        for forward_id in self._written.keys() - openings.keys():
+            del self._written[forward_id]
+        return [self._written[forward_id][1] for forward_id in openings]
 
 
 class _MappingJson(TypedDict):
@@ -245,9 +259,9 @@ class _LedgerJson(TypedDict):
     lost: NotRequired[bool]
 
 
-def _write(path: Path, data: _LedgerJson) -> None:
+def _write(path: Path, data: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_json(str(path), cast("dict[str, object]", data), private=True, atomic_writes=True)
+    save_json(str(path), data, private=True, atomic_writes=True)
 
 
 def _read(path: Path) -> _LedgerJson:
