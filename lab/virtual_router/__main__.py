@@ -13,6 +13,7 @@ from typing import Literal
 
 from .mapping import VirtualMapping, Wan
 from .pcp import ANNOUNCE_GROUP, Pcp
+from .pinhole import Ipv6
 from .quirks import Quirk
 from .router import VirtualRouter
 
@@ -32,6 +33,9 @@ def main() -> None:
         "--ssdp", action="store_true", help="announce itself (PCP does too), answer searches"
     )
     parser.add_argument("--ssdp-port", type=int, default=1900, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--ipv6", action="store_true", help="a firewall with pinholes, and ::1 to ask for them at"
+    )
     parser.add_argument(
         "--pcp-port",
         type=int,
@@ -86,6 +90,7 @@ async def _run(options: argparse.Namespace) -> None:
         friendly_name=options.name,
         ssdp=options.ssdp,
         ssdp_port=options.ssdp_port,
+        ipv6=Ipv6() if options.ipv6 else None,
         pcp=None if options.pcp_port is None else pcp,
         pcp_port=options.pcp_port or 0,
         on_change=_print_change,
@@ -94,6 +99,8 @@ async def _run(options: argparse.Namespace) -> None:
         addresses: dict[str, str | int] = {}
         if not options.no_upnp:
             addresses |= {"description_url": router.description_url, "udn": router.udn}
+        if not options.no_upnp and router.description_url6 is not None:
+            addresses["description_url6"] = router.description_url6
         if options.pcp_port is not None:
             addresses["pcp_port"] = router.pcp_port
         print(json.dumps(addresses), flush=True)

@@ -37,16 +37,16 @@ def tree(
     root_services: Sequence[Service],
     wans: Sequence[Sequence[Service]],
 ) -> Device:
-    """Arrange the devices of an IGD; each of `wans` is a link service and a connection service."""
+    """Arrange the devices of an IGD; each of `wans` is a link service and its connection's."""
     root = UUID(udn.removeprefix("uuid:"))
     wan_devices = []
-    for index, (link, connection) in enumerate(wans):
+    for index, (link, *connection) in enumerate(wans):
         connection_device = Device(
             name="WANConnectionDevice",
             version=igd,
             udn=f"uuid:{uuid5(root, f'WANConnectionDevice {index}')}",
             friendly_name=f"WAN connection {index + 1}",
-            services=[connection],
+            services=connection,
         )
         wan_devices.append(
             Device(

@@ -8,10 +8,19 @@ from http import HTTPStatus
 from .actions import WAN_HANDLERS
 from .call import Values, WanCall
 from .description import Device, description, scpd, tree
+from .firewall import FIREWALL_HANDLERS, FirewallCall
 from .listing import UnparsableReplyError
 from .page import status_page
+from .pinhole import Ipv6, PinholeTable
 from .quirks import Quirk
-from .services import Service, common_service, connection_service, forwarding_service
+from .services import (
+    FIREWALL_ACTIONS,
+    Service,
+    common_service,
+    connection_service,
+    firewall_service,
+    forwarding_service,
+)
 from .soap import Call, UpnpError, fault, reply
 from .wan import WanConnection
 from .web import Request, Response
@@ -43,6 +52,8 @@ class IgdDevice:
     secure_mode: bool
     table_size: int | None
     lan_host: str
+    ipv6: Ipv6 | None
+    pinholes: PinholeTable
 
     def tree(self) -> Device:
         """Arrange the devices and services as the quirks of the moment have them."""
@@ -56,6 +67,8 @@ class IgdDevice:
                 [
                     common_service(wan),
                     connection_service(wan, igd=self.igd, dslforum=dslforum),
+                    # IPv6 has no NAT and so no second WAN to choose.
+                    *([firewall_service(wan)] if self.ipv6 and wan.index == 0 else []),
                 ]
                 for wan in self.wans
             ],
@@ -128,6 +141,16 @@ class IgdDevice:
                 "NewLayer1DownstreamMaxBitRate": "250000000",
                 "NewPhysicalLinkStatus": "Up",
             }
+        if self.ipv6 is not None and service.actions is FIREWALL_ACTIONS:
+            return FIREWALL_HANDLERS[call.action](
+                FirewallCall(
+                    arguments=call.arguments,
+                    caller=caller,
+                    settings=self.ipv6,
+                    table=self.pinholes,
+                    quirks=self.quirks,
+                )
+            )
         if service.wan is None:
             raise UpnpError(401)
         own_ports = self.addresses().own_tcp_ports

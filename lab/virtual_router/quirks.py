@@ -158,8 +158,19 @@ class Quirk(StrEnum):
     """PCP: UNSUPP_OPTION for THIRD_PARTY, also where it is allowed (miniupnpd's default)."""
     Q48 = "Q48"
     """PCP: NOT_AUTHORIZED for another nonce than the mapping's: here always (tailscale#21127)."""
+    Q48_LAX = "Q48_LAX"
+    """PCP: another nonce takes a mapping over, another external port makes a second one,
+    PREFER_FAILURE is passed over, and deleting what is not there fails (miniupnpd 2.3.1, ran)."""
     Q49 = "Q49"
     """PCP and NAT-PMP: a new external address does not reset the epoch (miniupnp#254)."""
+    Q50 = "Q50"
+    """606 for a pinhole not asked for by its host itself, or below port 1024 (miniupnp#731)."""
+    Q50_402 = "Q50_402"
+    """A pinhole that is gone answers 402, not 704 (miniupnpd 2.3.1, ran)."""
+    Q50_AGAIN = "Q50_AGAIN"
+    """A pinhole that is added again outlives its lease (miniupnpd 2.3.1, ran)."""
+    Q50_PCP = "Q50_PCP"
+    """PCP: a pinhole that was renewed cannot be deleted: NOT_AUTHORIZED (miniupnpd 2.3.1, ran)."""
 
 
 class Fault(StrEnum):

@@ -12,6 +12,7 @@ from uuid import uuid4
 from .faults import Injected
 from .mapping import VirtualMapping, Wan
 from .pcp import Pcp, PcpServer
+from .pinhole import Ipv6, Pinhole, PinholeTable
 from .quirks import Fault, Quirk, UdpFault
 from .upnp import DISCARD_PORT, OTHER_HOST, UpnpServer
 from .wan import OnChange, WanConnection
@@ -39,6 +40,7 @@ class VirtualRouter:
         friendly_name: str = "Virtual Router",
         ssdp: bool = False,
         ssdp_port: int = 1900,
+        ipv6: Ipv6 | None = None,
         pcp: Pcp | None = None,
         pcp_port: int = 0,
         secure_mode: bool = False,
@@ -48,8 +50,9 @@ class VirtualRouter:
         """Make a router that is switched off.
 
         `port`, `ssdp_port` and `pcp_port` 0 take any that is free. Without `upnp`
-        it has no HTTP and no SSDP; `pcp` is what it speaks of PCP and NAT-PMP, for
-        its first WAN. `table_size` is the most mappings a WAN holds (default: 1024,
+        it has no HTTP and no SSDP. `ipv6` gives it a firewall with pinholes, and an
+        address to be asked for them at. `pcp` is what it speaks of PCP and NAT-PMP,
+        for its first WAN. `table_size` is the most mappings a WAN holds (default: 1024,
         or what a quirk says). `on_change` is called with "opened" or "closed" and
         the mapping.
         """
@@ -61,6 +64,7 @@ class VirtualRouter:
             WanConnection(wan, index=i, host=wan_host, quirks=self.quirks, on_change=on_change)
             for i, wan in enumerate(_wans(wans, self.quirks))
         )
+        self._pinholes = PinholeTable()
         self._running = False
         # Whatever came first is done first, be it by HTTP or by UDP.
         acting = asyncio.Lock()
@@ -72,6 +76,8 @@ class VirtualRouter:
             wans=self.wans,
             quirks=self.quirks,
             lan_host=lan_host,
+            ipv6=ipv6,
+            pinholes=self._pinholes,
             port=port,
             ssdp_port=ssdp_port if ssdp else None,
             secure_mode=secure_mode,
@@ -87,6 +93,8 @@ class VirtualRouter:
                 host=lan_host,
                 port=pcp_port,
                 wan=self.wans[0],
+                ipv6=ipv6,
+                pinholes=self._pinholes,
                 quirks=self.quirks,
                 table_size=table_size,
                 requests=self.requests,
@@ -124,6 +132,11 @@ class VirtualRouter:
         return self._upnp.description_url
 
     @property
+    def description_url6(self) -> str | None:
+        """Where the same description is by IPv6, None for a router without."""
+        return self._upnp.description_url6
+
+    @property
     def connections(self) -> int:
         """TCP connections that the HTTP server has accepted so far."""
         return self._upnp.connections
@@ -132,6 +145,11 @@ class VirtualRouter:
     def mappings(self) -> tuple[VirtualMapping, ...]:
         """The mappings of the first WAN; the others' are at `wans[i].mappings`."""
         return self.wans[0].mappings
+
+    @property
+    def pinholes(self) -> tuple[Pinhole, ...]:
+        """What its IPv6 firewall lets in."""
+        return self._pinholes.rows
 
     @property
     def running(self) -> bool:
@@ -268,6 +286,17 @@ class VirtualRouter:
         """
         self.wans[wan].remove((protocol, external_port, remote_host))
 
+    def count_packets(self, unique_id: int, packets: int) -> None:
+        """Say how many packets a pinhole has let through. Raises KeyError without it."""
+        self._pinholes.count(unique_id, packets)
+
+    def remove_pinhole(self, unique_id: int) -> None:
+        """Remove a pinhole as somebody at the router's own page would.
+
+        Raises KeyError when there is no such pinhole.
+        """
+        self._pinholes.remove(unique_id)
+
     def fault(  # noqa: PLR0913  the parameters of the faults
         self,
         fault: Fault | UdpFault,
@@ -320,6 +349,7 @@ class VirtualRouter:
             wan.reconnect()
 
     def _forget(self) -> None:
+        self._pinholes.clear()
         for wan in self.wans:
             wan.clear()
 

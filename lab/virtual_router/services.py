@@ -51,6 +51,28 @@ def _arguments(names: str) -> dict[str, str]:
     return {f"New{name}": VARIABLE_OF.get(name, name) for name in names.split()}
 
 
+def _firewall_action(inputs: str = "", outputs: str = "") -> Action:
+    """Give an action of the firewall, whose arguments have no "New" before their names."""
+    return Action(
+        inputs={name: FIREWALL_VARIABLE_OF.get(name, name) for name in inputs.split()},
+        outputs={name: FIREWALL_VARIABLE_OF.get(name, name) for name in outputs.split()},
+    )
+
+
+FIREWALL_VARIABLE_OF = {
+    "RemoteHost": "A_ARG_TYPE_IPv6Address",
+    "RemotePort": "A_ARG_TYPE_Port",
+    "InternalClient": "A_ARG_TYPE_IPv6Address",
+    "InternalPort": "A_ARG_TYPE_Port",
+    "Protocol": "A_ARG_TYPE_Protocol",
+    "LeaseTime": "A_ARG_TYPE_LeaseTime",
+    "NewLeaseTime": "A_ARG_TYPE_LeaseTime",
+    "UniqueID": "A_ARG_TYPE_UniqueID",
+    "IsWorking": "A_ARG_TYPE_Boolean",
+    "OutboundPinholeTimeout": "A_ARG_TYPE_OutboundPinholeTimeout",
+    "PinholePackets": "A_ARG_TYPE_PinholePackets",
+}
+
 VARIABLE_OF = {
     "Protocol": "PortMappingProtocol",
     "Enabled": "PortMappingEnabled",
@@ -75,6 +97,15 @@ VARIABLE_TYPES = {
     "A_ARG_TYPE_Manage": "boolean",
     "Layer1UpstreamMaxBitRate": "ui4",
     "Layer1DownstreamMaxBitRate": "ui4",
+    "FirewallEnabled": "boolean",
+    "InboundPinholeAllowed": "boolean",
+    "A_ARG_TYPE_Port": "ui2",
+    "A_ARG_TYPE_Protocol": "ui2",
+    "A_ARG_TYPE_LeaseTime": "ui4",
+    "A_ARG_TYPE_UniqueID": "ui2",
+    "A_ARG_TYPE_Boolean": "boolean",
+    "A_ARG_TYPE_OutboundPinholeTimeout": "ui4",
+    "A_ARG_TYPE_PinholePackets": "ui4",
 }
 
 ALLOWED_VALUES = {
@@ -105,6 +136,16 @@ COMMON_ACTIONS = {
         "",
         "WANAccessType Layer1UpstreamMaxBitRate Layer1DownstreamMaxBitRate PhysicalLinkStatus",
     ),
+}
+_PINHOLE = "RemoteHost RemotePort InternalClient InternalPort Protocol"
+FIREWALL_ACTIONS = {
+    "GetFirewallStatus": _firewall_action("", "FirewallEnabled InboundPinholeAllowed"),
+    "GetOutboundPinholeTimeout": _firewall_action(_PINHOLE, "OutboundPinholeTimeout"),
+    "AddPinhole": _firewall_action(f"{_PINHOLE} LeaseTime", "UniqueID"),
+    "UpdatePinhole": _firewall_action("UniqueID NewLeaseTime"),
+    "DeletePinhole": _firewall_action("UniqueID"),
+    "GetPinholePackets": _firewall_action("UniqueID", "PinholePackets"),
+    "CheckPinholeWorking": _firewall_action("UniqueID", "IsWorking"),
 }
 FORWARDING_ACTIONS = {"GetDefaultConnectionService": _action("", "DefaultConnectionService")}
 
@@ -148,4 +189,16 @@ def connection_service(wan: WanConnection, *, igd: int, dslforum: bool) -> Servi
         actions=WAN_ACTIONS if version == 1 else WAN_ACTIONS_2,
         wan=wan,
         vendor="dslforum-org" if dslforum else "schemas-upnp-org",
+    )
+
+
+def firewall_service(wan: WanConnection) -> Service:
+    """WANIPv6FirewallControl:1 of a WAN; IGD:2 brought it."""
+    return Service(
+        name="WANIPv6FirewallControl",
+        version=1,
+        service_id="urn:upnp-org:serviceId:WANIPv6Firewall1",
+        path=f"{wan.index}/IP6FCtl",
+        actions=FIREWALL_ACTIONS,
+        wan=wan,
     )

@@ -13,12 +13,22 @@ from .quirks import Quirk
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 CONTROL = "urn:schemas-upnp-org:control-1-0"
 
-# UPnP Device Architecture §3.2.2 (401 to 606), WANIPConnection:2 §2.5 (7xx).
+# UPnP Device Architecture §3.2.2 (401 to 606), WANIPv6FirewallControl:1 §2.5 (701
+# to 709), WANIPConnection:2 §2.5 (713 and above).
 ERRORS = {
     401: "Invalid Action",
     402: "Invalid Args",
     501: "Action Failed",
     606: "Action not authorized",
+    701: "PinholeSpaceExhausted",
+    702: "FirewallDisabled",
+    703: "InboundPinholeNotAllowed",
+    704: "NoSuchEntry",
+    705: "ProtocolNotSupported",
+    706: "InternalPortWildcardingNotAllowed",
+    707: "ProtocolWildcardingNotAllowed",
+    708: "WildCardNotPermittedInSrcIP",
+    709: "NoPacketSent",
     713: "SpecifiedArrayIndexInvalid",
     714: "NoSuchEntryInArray",
     715: "WildCardNotPermittedInSrcIP",

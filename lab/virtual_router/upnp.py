@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from .device import DESCRIPTION_PATH, Addresses, IgdDevice
 from .faults import FaultBox
 from .handler import Handler
+from .pinhole import Ipv6, PinholeTable
 from .quirks import Fault, Quirk
 from .ssdp import Advertisement, Ssdp
 from .wan import WanConnection
@@ -29,6 +30,8 @@ class UpnpServer:
         wans: tuple[WanConnection, ...],
         quirks: AbstractSet[Quirk],
         lan_host: str,
+        ipv6: Ipv6 | None,
+        pinholes: PinholeTable,
         port: int,
         ssdp_port: int | None,
         secure_mode: bool,
@@ -37,10 +40,14 @@ class UpnpServer:
         acting: asyncio.Lock,
         die: Callable[[], None],
     ) -> None:
-        """Serve on `lan_host`; `port` and `ssdp_port` 0 take any that is free, None is no SSDP."""
+        """Serve on `lan_host`, with `ipv6` on another address too.
+
+        `port` and `ssdp_port` 0 take any that is free, None is no SSDP.
+        """
         self.port = self._control_port = port
         self.boot_id = 0
         self._lan_host = lan_host
+        self._lan_host6 = ipv6.host if ipv6 else None
         self._quirks = quirks
         self._device = IgdDevice(
             igd=igd,
@@ -52,6 +59,8 @@ class UpnpServer:
             secure_mode=secure_mode,
             table_size=table_size,
             lan_host=lan_host,
+            ipv6=ipv6,
+            pinholes=pinholes,
         )
         self._handler = Handler(self._device, quirks, die, requests=requests, acting=acting)
         self._servers: list[HttpServer] = []
@@ -76,6 +85,13 @@ class UpnpServer:
         """The LOCATION of the moment."""
         host = OTHER_HOST if Quirk.Q34 in self._quirks else self._lan_host
         return f"http://{host}:{self.port}{DESCRIPTION_PATH}"
+
+    @property
+    def description_url6(self) -> str | None:
+        """The same by IPv6, None without."""
+        if self._lan_host6 is None:
+            return None
+        return f"http://[{self._lan_host6}]:{self.port}{DESCRIPTION_PATH}"
 
     @property
     def connections(self) -> int:
@@ -124,6 +140,8 @@ class UpnpServer:
 
     async def _open_http(self, port: int) -> None:
         self.port = await self._listen(self._lan_host, port)
+        if self._lan_host6 is not None:
+            await self._listen(self._lan_host6, self.port)
         if Quirk.Q34 in self._quirks:
             await self._listen(OTHER_HOST, self.port)
         self._control_port = self.port

@@ -11,7 +11,15 @@ import pytest_socket
 from lab.virtual_router import VirtualRouter
 from tests.lab.control_point import ControlPoint
 
-HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.77", "255.255.255.255", "239.255.255.250"]
+HOSTS = [
+    "::1",
+    "127.0.0.1",
+    "127.0.0.2",
+    "127.0.0.3",
+    "127.0.0.77",
+    "255.255.255.255",
+    "239.255.255.250",
+]
 
 
 @pytest.fixture(autouse=True)

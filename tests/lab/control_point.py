@@ -63,6 +63,7 @@ class ControlPoint:
         self.session = session
         self.service = IP2 if igd == 2 else IP1
         self.path = "/ctl/0/IPConn"
+        self.host = router.lan_host
 
     @classmethod
     @asynccontextmanager
@@ -74,7 +75,7 @@ class ControlPoint:
             yield cls(router, session, igd=igd)
 
     def url(self, path: str) -> str:
-        return f"http://{self.router.lan_host}:{self.router.port}{path}"
+        return f"http://{self.host}:{self.router.port}{path}"
 
     async def get(self, path: str = "/rootDesc.xml") -> Reply:
         async with self.session.get(self.url(path), allow_redirects=False) as response:

@@ -6,7 +6,6 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from typing import override
 
 from lab.virtual_router import VirtualRouter
@@ -15,9 +14,20 @@ NONCE = b"twelve bytes"
 TCP, UDP = 6, 17
 
 
-def v4(address: str) -> bytes:
+def v4(host: str) -> bytes:
     """An IPv4 address as PCP writes it."""
-    return bytes.fromhex("00000000 00000000 0000ffff") + socket.inet_aton(address)
+    return bytes.fromhex("00000000 00000000 0000ffff") + socket.inet_aton(host)
+
+
+def address(host: str) -> bytes:
+    """An address of either kind as PCP writes it."""
+    return socket.inet_pton(socket.AF_INET6, host) if ":" in host else v4(host)
+
+
+def shown(packed: bytes) -> str:
+    if packed.startswith(ANY[:12]):
+        return socket.inet_ntoa(packed[12:])
+    return socket.inet_ntop(socket.AF_INET6, packed)
 
 
 ANY = v4("0.0.0.0")  # noqa: S104  the wildcard, nothing is bound
@@ -29,11 +39,14 @@ class PcpClient(asyncio.DatagramProtocol):
 
     host: str
     server: tuple[str, int]
-    arrived: asyncio.Queue[tuple[bytes, tuple[str, int]]] = field(default_factory=asyncio.Queue)
+    """Where its packets go, and where alone answers may come from."""
+    arrived: asyncio.Queue[tuple[bytes, tuple[str | int, ...]]] = field(
+        default_factory=asyncio.Queue
+    )
     transport: asyncio.DatagramTransport | None = None
 
     @override
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         self.arrived.put_nowait((data, addr))
 
     def send(self, data: bytes) -> None:
@@ -43,7 +56,7 @@ class PcpClient(asyncio.DatagramProtocol):
     async def receive(self) -> bytes:
         async with asyncio.timeout(5):
             data, sender = await self.arrived.get()
-        assert sender == self.server
+        assert sender[:2] == self.server
         return data
 
     async def ask(self, data: bytes) -> bytes:
@@ -68,7 +81,7 @@ class PcpClient(asyncio.DatagramProtocol):
         options: bytes = b"",
     ) -> Mapped:
         """Send a MAP request and read its reply."""
-        request = struct.pack("!BBHI", 2, 1, 0, lifetime) + v4(self.host) + nonce
+        request = struct.pack("!BBHI", 2, 1, 0, lifetime) + address(self.host) + nonce
         request += struct.pack("!BxxxHH", protocol, internal_port, external_port) + external
         reply = await self.ask(request + options)
         assert reply[:3] == bytes.fromhex("02 81 00")
@@ -76,12 +89,11 @@ class PcpClient(asyncio.DatagramProtocol):
         assert reply[12:24] == bytes(12)
         assert reply[24:36] == nonce
         assert struct.unpack("!BxxxH", reply[36:42]) == (protocol, internal_port)
-        assert reply[44:56] == bytes.fromhex("00000000 00000000 0000ffff")
         return Mapped(
             result=result,
             lifetime=granted,
             port=int.from_bytes(reply[42:44]),
-            address=str(IPv4Address(reply[56:60])),
+            address=shown(reply[44:60]),
             options=reply[60:],
         )
 
@@ -96,12 +108,13 @@ class Mapped:
 
 
 def third_party(host: str) -> bytes:
-    return bytes.fromhex("0100 0010") + v4(host)
+    return bytes.fromhex("0100 0010") + address(host)
 
 
-def allowing(address: str, length: int, port: int = 0) -> bytes:
-    """A FILTER option for an IPv4 prefix of so many bits."""
-    return bytes.fromhex("0300 0014 00") + struct.pack("!BH", 96 + length, port) + v4(address)
+def allowing(host: str, length: int, port: int = 0) -> bytes:
+    """A FILTER option for a prefix of so many bits."""
+    bits = length if ":" in host else 96 + length
+    return bytes.fromhex("0300 0014 00") + struct.pack("!BH", bits, port) + address(host)
 
 
 PREFER_FAILURE = bytes.fromhex("0200 0000")
@@ -112,7 +125,8 @@ NO_FILTER = bytes.fromhex("0300 0014 00 00 0000") + bytes(16)
 async def pcp_client(
     router: VirtualRouter, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[PcpClient]:
-    client = PcpClient(host=host, server=(router.lan_host, router.pcp_port))
+    lan_host = host if ":" in host else router.lan_host
+    client = PcpClient(host=host, server=(lan_host, router.pcp_port))
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: client, local_addr=(host, port)
     )

@@ -70,6 +70,14 @@ async def test_router_command_without_upnp() -> None:
     assert rest.startswith(f"opened UDP {int.from_bytes(reply[10:12])} → 127.0.0.1:8080 from any")
 
 
+async def test_router_command_with_ipv6() -> None:
+    process, line = await start("lab.virtual_router", "--ipv6")
+    url = json.loads(line)["description_url6"]
+    async with aiohttp.ClientSession() as session, session.get(url) as reply:
+        assert "WANIPv6FirewallControl:1" in await reply.text()
+    assert await end(process, signal.SIGTERM) == ""
+
+
 async def test_camera_command() -> None:
     port = free_port()
     process, line = await start("lab.camera", "--port", str(port))

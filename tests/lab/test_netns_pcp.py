@@ -193,6 +193,16 @@ async def test_epoch(network: HomeNetwork, router: RealRouter) -> None:
     assert await kernel_rows(router) == []
 
 
+async def test_behind_another_nat(network: HomeNetwork) -> None:
+    await network.set_wan_address("10.9.8.7")
+    async with RealRouter(network):
+        ha = network.home_assistant
+        assert (await pcp_map(ha, 8080, 9001))[::2] == (NO_RESOURCES, 30)
+        assert (await ask(ha, bytes(2)))[:4] == bytes.fromhex("0080 0003")
+        reply = await ask(ha, bytes.fromhex("0002 0000 1f90 2329 00000e10"))
+        assert reply[:4] == bytes.fromhex("0082 0003")
+
+
 async def test_without_pcp(network: HomeNetwork) -> None:
     async with RealRouter(network, pcp=False):
         with pytest.raises(ConnectionRefusedError):

@@ -352,9 +352,33 @@ async def test_no_mapping_behind_another_nat(router: VirtualRouter, client: PcpC
     router.quirks.add(Quirk.Q14)
     refused = await client.map(8080)
     assert (refused.result, refused.lifetime) == (7, 30)
+    router.quirks.add(Quirk.Q14_PRIVATE)
+    router.quirks.remove(Quirk.Q14)
+    # As `test_netns_pcp.py` finds miniupnpd 2.3.1.
+    refused = await client.map(8080)
+    assert (refused.result, refused.lifetime) == (8, 30)
 
 
 async def test_q12_low_ports(router: VirtualRouter, client: PcpClient) -> None:
     router.quirks.add(Quirk.Q12)
     assert (await client.map(80, external_port=free_port())).result == 2
     assert (await client.map(1024, external_port=free_port())).result == 0
+
+
+async def test_q48_lax(router: VirtualRouter, client: PcpClient) -> None:
+    """As `test_netns_pcp.py` finds miniupnpd 2.3.1."""
+    router.quirks.add(Quirk.Q48_LAX)
+    one, two, other = free_port(), free_port(), b"another one!"
+    await client.map(8080, external_port=one)
+    assert (await client.map(8080, external_port=one, nonce=other)).port == one
+    assert (await client.map(8080, external_port=one, lifetime=0)).result == 2
+    assert (await client.map(8080, external_port=two, nonce=other)).port == two
+    assert [row.external_port for row in router.mappings] == [one, two]
+    taken = await client.map(8081, external_port=one, options=PREFER_FAILURE)
+    assert (taken.result, taken.port) != (0, one)
+    assert taken.result == 0
+    for left in ([two], []):
+        assert (await client.map(8080, nonce=other, lifetime=0)).result == 0
+        ports = [row.external_port for row in router.mappings if row.internal_port == 8080]
+        assert ports == left
+    assert (await client.map(8080, nonce=other, lifetime=0)).result == 8

@@ -103,7 +103,7 @@ class NatPmp:
         if not self._wan.mappable:
             raise _RefusedError(Result.NETWORK_FAILURE)
         lease = PROVIDER_LEASE if self._provider else lifetime
-        if old := held(self._wan, "NAT-PMP", host, protocol, internal_port):
+        for old in held(self._wan, "NAT-PMP", host, protocol, internal_port):
             row = replace(old, lease=lease)
             await self._wan.put(row)
             return row
@@ -133,8 +133,8 @@ class NatPmp:
             return from_here(first)
         # A provider gives both protocols of a port the same number.
         other = "UDP" if row.protocol == "TCP" else "TCP"
-        twin = held(self._wan, "NAT-PMP", row.internal_host, other, row.internal_port)
-        return from_here(twin.external_port if twin else free_port(self._wan.host))
+        twins = held(self._wan, "NAT-PMP", row.internal_host, other, row.internal_port)
+        return from_here(twins[0].external_port if twins else free_port(self._wan.host))
 
     def _delete(self, host: str, protocol: str, internal_port: int) -> Result:
         """Delete the mapping of a port, or with port 0 all of the client's, §3.4."""

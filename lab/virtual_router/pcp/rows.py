@@ -20,13 +20,14 @@ def held(
     host: str,
     protocol: str,
     internal_port: int,
-) -> VirtualMapping | None:
-    """Find the mapping of this port of the host that was made by this protocol."""
-    for row in wan.mappings:
-        target = (row.made_by, row.internal_host, row.protocol, row.internal_port)
-        if target == (made_by, host, protocol, internal_port):
-            return row
-    return None
+) -> list[VirtualMapping]:
+    """Find the mappings of this port of the host that were made by this protocol."""
+    meant = (made_by, host, protocol, internal_port)
+    return [
+        row
+        for row in wan.mappings
+        if (row.made_by, row.internal_host, row.protocol, row.internal_port) == meant
+    ]
 
 
 def from_here(port: int) -> Iterator[int]:
