@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
+import voluptuous as vol
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.json import cached_json_fragment, json_fragment, save_json
@@ -23,6 +24,7 @@ from homeassistant.util.json import load_json_object
 from ..const import DOMAIN
 from ..routers.model import Forward, PortMapping, PortRange, Protocol, Snapshot
 from .activity import Reason
+from .stored import STORED
 
 _VERSION = 1
 
@@ -268,12 +270,10 @@ def _read(path: Path) -> _LedgerJson:
     empty: _LedgerJson = {"version": _VERSION, "learned": {}, "openings": []}
     try:
         stored = cast("_LedgerJson", load_json_object(path, default={})) or empty
+        STORED(stored)
         for opening in stored["openings"]:
             _opening_from_json(opening)
-        if seen := stored.get("last_seen"):
-            _seen_from_json(seen)
-        stored.get("learned", {}).items()
-    except (HomeAssistantError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (HomeAssistantError, vol.Invalid, ValueError) as error:
         kept_as = path.with_name(f"{path.name}.corrupt.{dt_util.utcnow():%Y-%m-%dT%H-%M-%S}")
         path.replace(kept_as)
         with suppress(HomeAssistantError):  # Logged by Home Assistant.
