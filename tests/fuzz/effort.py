@@ -61,18 +61,27 @@ def count() -> None:
 
 
 @contextmanager
-def bounded(size: int) -> Iterator[None]:
-    """Count one input of `size` bytes, and fail if what is done with it costs too much."""
+def bounded(
+    size: int, *, seconds: float | None = None, memory: int | None = None
+) -> Iterator[None]:
+    """Count one input of `size` bytes, and fail if what is done with it costs too much.
+
+    `seconds` of CPU time and bytes of `memory` are in place of what a size may cost.
+    """
+    if seconds is None:
+        seconds = _SECONDS + _SECONDS_A_MIB * size / _MIB
+    if memory is None:
+        memory = _MEMORY + _MEMORY_A_BYTE * size
     tracemalloc.start()
     started = time.thread_time()
     try:
         yield
     finally:
-        seconds = time.thread_time() - started
+        took = time.thread_time() - started
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         spent.inputs += 1
-        spent.seconds += seconds
+        spent.seconds += took
         spent.peak = max(spent.peak, peak)
-    assert seconds <= _SECONDS + _SECONDS_A_MIB * size / _MIB, f"{seconds:.1f} s for {size} bytes"
-    assert peak <= _MEMORY + _MEMORY_A_BYTE * size, f"{peak} bytes of memory for {size} bytes"
+    assert took <= seconds, f"{took:.1f} s for {size} bytes"
+    assert peak <= memory, f"{peak} bytes of memory for {size} bytes"
