@@ -55,7 +55,6 @@ class Refusal(StrEnum):
     NO_IPV6 = "no_ipv6"
     FIREWALL_OFF = "firewall_off"
     OWN_HOST_ONLY = "own_host_only"
-    NO_INTERNET = "no_internet"
     FRITZBOX_OWN_HOST = "fritzbox_own_host"
     FRITZBOX_NOT_TICKED = "fritzbox_not_ticked"
 

@@ -18,6 +18,7 @@ from custom_components.port_forward.routers.pcp.natpmp import (
     read_reply,
 )
 from custom_components.port_forward.routers.pcp.packets import BadPacketError, OtherVersionError
+from tests.fuzz.effort import inputs
 
 
 def test_requests() -> None:
@@ -85,18 +86,21 @@ def test_another_version() -> None:
     assert error.value.version == 2
 
 
+@inputs(100)
 @given(st.binary(max_size=1110))
 def test_any_bytes(data: bytes) -> None:
     with contextlib.suppress(BadPacketError):
         read_reply(data)
 
 
+@inputs(100)
 @given(st.integers(0, 255), st.binary(max_size=40))
 def test_any_bytes_after_the_start_of_a_reply(opcode: int, data: bytes) -> None:
     with contextlib.suppress(BadPacketError):
         read_reply(bytes((0, opcode)) + data)
 
 
+@inputs(100)
 @given(st.integers(1, 65535), st.integers(0, 65535), st.integers(0, 2**32 - 1))
 def test_mapping_there_and_back(internal: int, external: int, lifetime: int) -> None:
     request = MapRequest(

@@ -246,7 +246,7 @@ async def test_unknown_external_address(server: FakeServer, driver: PcpRouter) -
     [
         (2, PortConflictError),
         (3, Refusal.REFUSED),
-        (7, Refusal.NO_INTERNET),
+        (7, Refusal.DOUBLE_NAT),
         (8, TableFullError),
         (9, Refusal.REFUSED),
         (10, TableFullError),

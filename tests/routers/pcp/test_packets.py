@@ -22,6 +22,7 @@ from custom_components.port_forward.routers.pcp.packets import (
     name_of,
     read_reply,
 )
+from tests.fuzz.effort import inputs
 
 from .server import HOST, header, options, packed
 
@@ -204,12 +205,14 @@ def test_another_version(packet: bytes, version: int) -> None:
     assert error.value.version == version
 
 
+@inputs(100)
 @given(st.binary(max_size=LONGEST + 8))
 def test_any_bytes(data: bytes) -> None:
     with contextlib.suppress(BadPacketError):
         read_reply(data)
 
 
+@inputs(100)
 @given(st.sampled_from([0, 1, 2]), st.integers(0, 255), st.binary(max_size=300))
 def test_any_bytes_after_the_start_of_a_reply(version: int, third: int, data: bytes) -> None:
     packet = bytes((version, 0x81, 0, third if third < 14 else 0)) + data
@@ -217,6 +220,7 @@ def test_any_bytes_after_the_start_of_a_reply(version: int, third: int, data: by
         read_reply(packet[: len(packet) // 4 * 4])
 
 
+@inputs(100)
 @given(some_options)
 def test_options_there_and_back(asked: list[Option]) -> None:
     packet = map_request(*asked).encode()
@@ -234,6 +238,7 @@ def _as_read(option: Option) -> Option:
             return option
 
 
+@inputs(100)
 @given(
     st.integers(0, 2**32 - 1),
     st.binary(min_size=12, max_size=12),

@@ -6,8 +6,9 @@ from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import override
 
-from ..errors import NotClosedError, ProtocolError, Refusal
+from ..errors import NotClosedError, ProtocolError, Refusal, RouterError
 from ..model import PortMapping, Protocol
+from . import natpmp
 from .client import Client
 from .grant import Grant
 from .mapper import Ask, Granted, Kept, Mapper, internal_port, longest
@@ -114,9 +115,7 @@ class PcpMapper(Mapper):
                 request, (*request.options, Filter(None), *limits[len(request.options) :])
             )
         if reply.result != Result.SUCCESS:
-            if request.options and reply.result == Result.UNSUPP_OPTION:
-                self._learned[THIRD_PARTY] = "no"
-            raise explain(reply.result, wanted, self._client.host)
+            raise await self._explain(reply.result, request, wanted)
         mapped = reply.mapped
         if mapped is None:
             raise AssertionError
@@ -127,6 +126,17 @@ class PcpMapper(Mapper):
             external_address=None if address.is_unspecified else address,
             unheeded=self._unheeded(limits, reply),
         )
+
+    async def _explain(self, result: int, request: MapRequest, wanted: PortMapping) -> RouterError:
+        """Find out what lies behind a refusal."""
+        if request.options and result == Result.UNSUPP_OPTION:
+            self._learned[THIRD_PARTY] = "no"
+        if result == Result.NO_RESOURCES:
+            # miniupnpd behind another router says so too, and tells NAT-PMP more.
+            told = await self._client.external_address_if_told()
+            if told and told.result == natpmp.Result.NETWORK_FAILURE:
+                result = Result.NETWORK_FAILURE
+        return explain(result, wanted, self._client.host)
 
     async def _send(
         self, request: MapRequest, limits: tuple[Option, ...], *, strict: bool = False

@@ -21,7 +21,7 @@ _LOWEST_FREE_PORT = 1024
 _REASONS = {
     Result.UNSUPP_OPTION: Refusal.OWN_HOST_ONLY,
     Result.MALFORMED_OPTION: Refusal.OWN_HOST_ONLY,
-    Result.NETWORK_FAILURE: Refusal.NO_INTERNET,
+    Result.NETWORK_FAILURE: Refusal.DOUBLE_NAT,
     Result.EXCESSIVE_REMOTE_PEERS: Refusal.ANY_SOURCE_ONLY,
 }
 _NO_ROOM = (Result.NO_RESOURCES, Result.USER_EX_QUOTA)
@@ -85,5 +85,6 @@ def explain_natpmp(result: int, wanted: PortMapping) -> RouterError:
     if result == natpmp.Result.OUT_OF_RESOURCES:
         return TableFullError(port=str(wanted.external_ports))
     if result == natpmp.Result.NETWORK_FAILURE:
-        return not_permitted(Refusal.NO_INTERNET, wanted, natpmp.name_of(result))
+        # It has no address, or for miniupnpd none that is public.
+        return not_permitted(Refusal.DOUBLE_NAT, wanted, natpmp.name_of(result))
     return not_permitted(Refusal.REFUSED, wanted, natpmp.name_of(result))
