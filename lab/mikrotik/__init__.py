@@ -7,7 +7,9 @@ No RouterOS can be had for tests. This one answers as measurements of 7.23.7
 by others and the vendor's pages have it; `Habit` holds what nobody has seen.
 """
 
-from .habits import Fault, Habit
+from lab.http_faults import Fault
+
+from .habits import Habit
 from .rest import ALL, User
 from .router import MikrotikRouter
 

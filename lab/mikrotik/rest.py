@@ -4,19 +4,20 @@ Measured on 7.23.7 by others, and the vendor's page on REST; every value is
 text, and a body of an error has the only number.
 """
 
-import asyncio
 import binascii
 import json
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import web
 
-from .habits import Fault, FaultBox, Habit
+from lab.http_faults import FaultBox
+
+from .habits import Habit
 from .menus import Item, Menu, RefusedError, RuleMenu
 
 PAGE = "<!DOCTYPE html><html><head><title>RouterOS router configuration page</title></head></html>"
@@ -61,9 +62,13 @@ class Rest:
     machine: Machine
     requests: Counter[str] = field(default_factory=Counter)
     log: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
-    faults: FaultBox = field(default_factory=FaultBox)
-    stuck: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the answers that did not come may end."""
+    faults: FaultBox = field(
+        default_factory=lambda: FaultBox(
+            page=PAGE,
+            inside=_body(400, "failure: something else"),
+            server_error=_body(500, "std failure: timeout (13)"),
+        )
+    )
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, or let it go wrong."""
@@ -78,31 +83,7 @@ class Rest:
             item_id = ""
         name = f"{request.method} {path}"
         self.requests[name] += 1
-        return await self._strike(
-            self.faults.take(name), request, lambda: self._answer(request, path, item_id)
-        )
-
-    async def _strike(
-        self,
-        fault: Fault | None,
-        request: web.Request,
-        act: Callable[[], Awaitable[web.Response]],
-    ) -> web.StreamResponse:
-        if fault is Fault.STUCK:
-            await self.stuck.wait()
-            return _drop(request)
-        if (instead := _instead(fault, request)) is not None:
-            return instead
-        response = await act()
-        match fault:
-            case Fault.SLOW:
-                await self.stuck.wait()
-            case Fault.DROP_AFTER:
-                return _drop(request)
-            case Fault.HALF_BODY:
-                text = response.text or ""
-                return web.Response(text=text[: len(text) // 2], content_type="application/json")
-        return response
+        return await self.faults.strike(name, request, lambda: self._answer(request, path, item_id))
 
     async def _answer(self, request: web.Request, path: str, item_id: str) -> web.Response:
         user = self._user(request)
@@ -186,22 +167,6 @@ class Rest:
         return users[0] if users else None
 
 
-def _instead(fault: Fault | None, request: web.Request) -> web.Response | None:
-    """Answer in the place of what acts."""
-    match fault:
-        case Fault.HTML:
-            return web.Response(text=PAGE, content_type="text/html")
-        case Fault.ERROR_INSIDE:
-            return _error(400, "failure: something else", status=HTTPStatus.OK)
-        case Fault.SERVER_ERROR:
-            return _error(500, "std failure: timeout (13)")
-        case Fault.WRONG_SHAPE:
-            return web.json_response("done")
-        case Fault.DROP_BEFORE:
-            return _drop(request)
-    return None
-
-
 def _selected(items: list[Item], query: Mapping[str, str]) -> list[Item]:
     """Return the items whose values are those of the query, with the wanted ones of them."""
     wanted = {key: value for key, value in query.items() if key != ".proplist"}
@@ -228,14 +193,10 @@ def _json(answer: Item | list[Item], status: int = HTTPStatus.OK) -> web.Respons
     return web.json_response(shown, status=status)
 
 
-def _error(code: int, detail: str = "", status: int | None = None) -> web.Response:
-    body: dict[str, str | int] = {"error": code, "message": HTTPStatus(code).phrase}
-    if detail:
-        body["detail"] = detail
-    return web.json_response(body, status=status or code)
+def _error(code: int, detail: str = "") -> web.Response:
+    return web.json_response(_body(code, detail), status=code)
 
 
-def _drop(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
+def _body(code: int, detail: str = "") -> dict[str, str | int]:
+    message = HTTPStatus(code).phrase
+    return {"error": code, "message": message, **({"detail": detail} if detail else {})}

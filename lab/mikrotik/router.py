@@ -9,11 +9,12 @@ from typing import Self
 
 from aiohttp import web
 
+from lab.http_faults import Fault, Injected
 from lab.relays import Relays
 from lab.virtual_router.mapping import VirtualMapping
 
 from .firewall import Firewall, Packet
-from .habits import Fault, Habit, Injected
+from .habits import Habit
 from .menus import FILTER, NAT, AddressListMenu, Item, Menu, RuleMenu
 from .rest import Rest, User
 from .stock import INTERFACES, PORTS, stock
@@ -135,7 +136,7 @@ class MikrotikRouter:
 
     async def stop(self) -> None:
         """Switch off, and lose what is in RAM only."""
-        self.rest.stuck.set()
+        self.rest.faults.stop()
         if self._timer is not None:
             self._timer.cancel()
         if self._runner is not None:

@@ -44,10 +44,13 @@ async def test_who_it_is_without_a_board(session: aiohttp.ClientSession) -> None
 async def test_rights_are_checked_without_a_trace(session: aiohttp.ClientSession) -> None:
     async with home_with(session) as home:
         await home.driver.connect()
-        await home.driver.check_rights()
+        assert home.writes()
         assert not home.admitted()
         assert not home.rules()
         assert home.driver.learned == {"any_source": "whole", "refresh": "patch", "leases": "kept"}
+        home.router.rest.log.clear()
+        await home.another_driver(learned=home.driver.learned).connect()
+        assert not home.writes()
 
 
 @pytest.mark.parametrize("habit", [Habit.NO_WHOLE, Habit.WHOLE_MANGLED])
@@ -78,13 +81,8 @@ async def test_wrong_credentials(session: aiohttp.ClientSession, user: User) -> 
 @pytest.mark.parametrize("missing", ["api", "read", "write"])
 async def test_missing_policies(session: aiohttp.ClientSession, missing: str) -> None:
     async with home_with(session, users=[User(policies=ALL - {missing})]) as home:
-
-        async def set_up() -> None:
-            await home.driver.connect()
-            await home.driver.check_rights()
-
         with pytest.raises(MissingRightsError) as error:
-            await set_up()
+            await home.driver.connect()
         assert error.value.placeholders == {"host": "127.0.0.1", "detail": missing}
 
 

@@ -106,7 +106,9 @@ class MikrotikRouter(Router):
 
     @override
     async def connect(self) -> RouterInfo:
-        """Find out who the router is, and which side of it is the internet.
+        """Find out who the router is, which side of it is the internet, and what is allowed.
+
+        The rights are tried once, by what is learned in it.
 
         Raises AuthenticationFailedError (also where the user's group lacks
         `rest-api`, which RouterOS answers alike), MissingRightsError,
@@ -122,6 +124,8 @@ class MikrotikRouter(Router):
         serial = board.get("serial-number", "")
         unique_id = serial or await self._license_id()
         await self._find_wan()
+        if LEASES not in self._learned:
+            await self.check_rights()
         return RouterInfo(
             unique_id=unique_id,
             name=identity.get("name") or "MikroTik",
