@@ -94,6 +94,11 @@ def host_errors() -> dict[str, set[str]]:
     return {constant(call.args[0]): keywords(call) for name, call in calls() if name == "HostError"}
 
 
+def address_errors() -> set[str]:
+    """Return the errors of what is typed in to say where a router is."""
+    return {constant(call.args[0]) for name, call in calls() if name == "AddressError"}
+
+
 def literal_errors() -> dict[str, set[str]]:
     """Return the placeholders of each error that names its text where it is raised."""
     found: dict[str, set[str]] = {}
@@ -214,7 +219,7 @@ def test_errors_of_the_forward_form() -> None:
 
 def test_errors_of_the_router_form() -> None:
     connecting = {error.translation_key for error in CONNECTING}
-    assert keys("config.error") == connecting | {"invalid_url", hosts.ROUTER_UNKNOWN}
+    assert keys("config.error") == connecting | address_errors() | {hosts.ROUTER_UNKNOWN}
 
 
 def test_aborts() -> None:

@@ -8,6 +8,7 @@ from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.util import dt as dt_util
 
 from .announce import async_announce
 from .const import CONF_DRIVER, DOMAIN, LOGGER
@@ -63,6 +64,26 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reaso
             on_change=lambda _: None,
             on_activity=partial(async_announce, hass, entry.entry_id),
         ).close_all(reason)
+
+
+async def async_seconds_to_run_out(hass: HomeAssistant, entry: ConfigEntry) -> float | None:
+    """Return after how long the router has closed all by itself: 0 when it has, None if never."""
+    openings = (await async_load_ledger(hass, entry)).openings.values()
+    ends = [opening.lease_until for opening in openings if opening.lease_until]
+    if len(ends) < len(openings):
+        return None
+    now = dt_util.utcnow()
+    return max([(end - now).total_seconds() for end in ends] + [0.0])
+
+
+async def async_begin_anew(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Unload the entry and forget all of its router: another one takes its place."""
+    await hass.config_entries.async_unload(entry.entry_id)
+    ledger = await async_load_ledger(hass, entry)
+    for forward_id in ledger.openings:
+        # Its lease has run out by now, which closes as well as we would have.
+        ir.async_delete_issue(hass, DOMAIN, f"not_closed_{forward_id}")
+    await ledger.remove()
 
 
 def report_left_open(hass: HomeAssistant, entry: ConfigEntry, openings: Iterable[Opening]) -> None:

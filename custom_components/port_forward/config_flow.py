@@ -4,7 +4,7 @@ Its steps are those of the kinds of routers, in `router_flow`; here is what
 leads to them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, override
 
 import voluptuous as vol
@@ -28,10 +28,14 @@ from homeassistant.helpers.selector import (
 )
 from homeassistant.helpers.service_info.ssdp import SsdpServiceInfo
 
-from .const import DOMAIN, SUBENTRY_TYPE_FORWARD
+from .const import CONF_DRIVER, DOMAIN, SUBENTRY_TYPE_FORWARD
 from .discovery import async_find_routers, async_has_moved, async_trusted_location
 from .forward_flow import ForwardSubentryFlow
 from .options_flow import PortForwardOptionsFlow
+from .router_flow.address import PCP
+from .router_flow.base import FORM_ERRORS, told
+from .router_flow.pcp import PcpSteps
+from .router_flow.typed_in import async_look_at
 from .router_flow.upnp import UpnpSteps
 
 # In the list of routers that were found: the one that was not.
@@ -41,10 +45,13 @@ _TYPED_IN = "typed_in"
 _URL_SCHEMA = vol.Schema({vol.Required(CONF_URL): TextSelector()})
 
 # What the forms show for an example.
-_PLACEHOLDERS = {"example": "http://192.168.1.1:5000/rootDesc.xml"}
+_PLACEHOLDERS = {
+    "example": "http://192.168.1.1:5000/rootDesc.xml",
+    "example_pcp": "pcp://192.168.1.1:5351",
+}
 
 
-class PortForwardConfigFlow(UpnpSteps, domain=DOMAIN):
+class PortForwardConfigFlow(PcpSteps, UpnpSteps, domain=DOMAIN):
     """Adds a router: announced, found, or by its address."""
 
     VERSION = 1
@@ -73,25 +80,125 @@ class PortForwardConfigFlow(UpnpSteps, domain=DOMAIN):
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Offer the routers that can be found."""
-        errors: dict[str, str] = {}
-        placeholders: dict[str, str] = {}
-        if user_input is not None:
-            if user_input[CONF_URL] == _TYPED_IN:
-                return await self.async_step_url()
-            errors, placeholders = await self._async_examine(user_input[CONF_URL])
-            if not errors:
-                return await self._async_choose_wan()
-        else:
+        if user_input is None:
             self._found = await async_find_routers(self.hass, self._session)
             if not self._found:
                 return await self.async_step_url()
-        options = [
-            SelectOptionDict(value=url, label=f"{name} ({url})")
-            for url, name in self._found.items()
-        ]
-        options.append(SelectOptionDict(value=_TYPED_IN, label=_TYPED_IN))
+        elif user_input[CONF_URL] == _TYPED_IN:
+            return await self.async_step_url()
+        return await self._async_ask_which("user", user_input, others=(_TYPED_IN,))
+
+    async def async_step_url(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the address of the router."""
+        return await self._async_ask_address("url", user_input)
+
+    async def async_step_protocol(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask how to speak to a router that speaks several protocols."""
+        return await self._async_ask_which("protocol", user_input)
+
+    @override
+    async def async_step_ssdp(self, discovery_info: SsdpServiceInfo) -> ConfigFlowResult:
+        """Take up a router that announced itself."""
+        location = await async_trusted_location(self.hass, discovery_info)
+        udn = discovery_info.ssdp_udn
+        if not location or not udn:
+            return self.async_abort(reason="untrusted_discovery")
+        entry = await self.async_set_unique_id(udn)
+        if entry and await async_has_moved(self._session, entry, location):
+            self._async_update(entry, {**entry.data, CONF_URL: location})
+        self._abort_if_unique_id_configured()
+        try:
+            await self._async_examine(location)
+        except FORM_ERRORS:
+            return self.async_abort(reason="untrusted_discovery")
+        self.context["title_placeholders"] = {"name": self._info.name}
+        return await self.async_step_confirm()
+
+    async def async_step_confirm(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Let the user add the router that announced itself."""
+        errors: dict[str, str] = {}
+        placeholders: dict[str, str] = {}
+        if user_input is not None:
+            try:
+                # It may have been announced days ago.
+                await self._async_examine(self._url)
+                return await self._async_choose_wan()
+            except FORM_ERRORS as error:
+                errors, placeholders = told(error)
         return self.async_show_form(
-            step_id="user",
+            step_id="confirm",
+            errors=errors,
+            description_placeholders={"name": self._info.name, "url": self._url} | placeholders,
+        )
+
+    async def async_step_reconfigure(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Change what there is to change of a router of its kind."""
+        if self._get_reconfigure_entry().data[CONF_DRIVER] == PCP:
+            return await self.async_step_reconfigure_pcp()
+        return await self._async_ask_address("reconfigure", user_input, only="http")
+
+    async def async_step_reconfigure_pcp(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Change which gateway it is."""
+        return await self._async_ask_address("reconfigure_pcp", user_input, only=PCP)
+
+    @override
+    async def async_on_create_entry(self, result: ConfigFlowResult) -> ConfigFlowResult:
+        """Lead straight on to the first forward."""
+        subentry = await self.hass.config_entries.subentries.async_init(
+            (result["result"].entry_id, SUBENTRY_TYPE_FORWARD),
+            context=SubentryFlowContext(source=SOURCE_USER),
+        )
+        result["next_flow"] = (FlowType.CONFIG_SUBENTRIES_FLOW, subentry["flow_id"])
+        return result
+
+    async def _async_ask_address(
+        self, step_id: str, user_input: dict[str, Any] | None, *, only: str | None = None
+    ) -> ConfigFlowResult:
+        errors: dict[str, str] = {}
+        placeholders: dict[str, str] = {}
+        suggested = user_input
+        if user_input is not None:
+            try:
+                self._found = await async_look_at(
+                    self.hass, self._session, user_input[CONF_URL], only=only
+                )
+                if len(self._found) > 1:
+                    return await self.async_step_protocol()
+                return await self._async_take(next(iter(self._found)))
+            except FORM_ERRORS as error:
+                errors, placeholders = told(error)
+        elif only:
+            suggested = {CONF_URL: self._get_reconfigure_entry().data[CONF_URL]}
+        return self.async_show_form(
+            step_id=step_id,
+            data_schema=self.add_suggested_values_to_schema(_URL_SCHEMA, suggested),
+            errors=errors,
+            description_placeholders=_PLACEHOLDERS | placeholders,
+        )
+
+    async def _async_ask_which(
+        self, step_id: str, user_input: dict[str, Any] | None, others: Sequence[str] = ()
+    ) -> ConfigFlowResult:
+        """Let the user choose among what was found, and `others`, which have texts."""
+        errors: dict[str, str] = {}
+        placeholders: dict[str, str] = {}
+        if user_input is not None:
+            try:
+                return await self._async_take(user_input[CONF_URL])
+            except FORM_ERRORS as error:
+                errors, placeholders = told(error)
+        options = [SelectOptionDict(value=url, label=name) for url, name in self._found.items()]
+        options += [SelectOptionDict(value=other, label=other) for other in others]
+        return self.async_show_form(
+            step_id=step_id,
             data_schema=vol.Schema(
                 {
                     vol.Required(CONF_URL, default=options[0]["value"]): SelectSelector(
@@ -107,76 +214,9 @@ class PortForwardConfigFlow(UpnpSteps, domain=DOMAIN):
             description_placeholders=_PLACEHOLDERS | placeholders,
         )
 
-    async def async_step_url(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the address of the router."""
-        return await self._async_ask_address("url", user_input, suggested=None)
-
-    @override
-    async def async_step_ssdp(self, discovery_info: SsdpServiceInfo) -> ConfigFlowResult:
-        """Take up a router that announced itself."""
-        location = await async_trusted_location(self.hass, discovery_info)
-        udn = discovery_info.ssdp_udn
-        if not location or not udn:
-            return self.async_abort(reason="untrusted_discovery")
-        entry = await self.async_set_unique_id(udn)
-        if entry and await async_has_moved(self._session, entry, location):
-            self._async_update(entry, {**entry.data, CONF_URL: location})
-        self._abort_if_unique_id_configured()
-        errors, _ = await self._async_examine(location)
-        if errors:
-            return self.async_abort(reason="untrusted_discovery")
-        self.context["title_placeholders"] = {"name": self._info.name}
-        return await self.async_step_confirm()
-
-    async def async_step_confirm(
-        self, user_input: dict[str, Any] | None = None
-    ) -> ConfigFlowResult:
-        """Let the user add the router that announced itself."""
-        errors: dict[str, str] = {}
-        placeholders: dict[str, str] = {}
-        if user_input is not None:
-            # It may have been announced days ago.
-            errors, placeholders = await self._async_examine(self._url)
-            if not errors:
-                return await self._async_choose_wan()
-        return self.async_show_form(
-            step_id="confirm",
-            errors=errors,
-            description_placeholders={"name": self._info.name, "url": self._url} | placeholders,
-        )
-
-    async def async_step_reconfigure(
-        self, user_input: dict[str, Any] | None = None
-    ) -> ConfigFlowResult:
-        """Change where the router is, and which of its WANs is meant."""
-        suggested = {CONF_URL: self._get_reconfigure_entry().data[CONF_URL]}
-        return await self._async_ask_address("reconfigure", user_input, suggested)
-
-    @override
-    async def async_on_create_entry(self, result: ConfigFlowResult) -> ConfigFlowResult:
-        """Lead straight on to the first forward."""
-        subentry = await self.hass.config_entries.subentries.async_init(
-            (result["result"].entry_id, SUBENTRY_TYPE_FORWARD),
-            context=SubentryFlowContext(source=SOURCE_USER),
-        )
-        result["next_flow"] = (FlowType.CONFIG_SUBENTRIES_FLOW, subentry["flow_id"])
-        return result
-
-    async def _async_ask_address(
-        self,
-        step_id: str,
-        user_input: dict[str, Any] | None,
-        suggested: dict[str, Any] | None,
-    ) -> ConfigFlowResult:
-        errors: dict[str, str] = {}
-        placeholders: dict[str, str] = {}
-        if user_input is not None:
-            errors, placeholders = await self._async_examine(user_input[CONF_URL])
-            if not errors:
-                return await self._async_choose_wan()
-        return self.async_show_form(
-            step_id=step_id,
-            data_schema=self.add_suggested_values_to_schema(_URL_SCHEMA, user_input or suggested),
-            errors=errors,
-            description_placeholders=_PLACEHOLDERS | placeholders,
-        )
+    async def _async_take(self, url: str) -> ConfigFlowResult:
+        """Go on with a router that was found; raises what a form can show."""
+        if url.startswith(f"{PCP}:"):
+            return await self._async_take_pcp(url)
+        await self._async_examine(url)
+        return await self._async_choose_wan()

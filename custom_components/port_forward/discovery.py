@@ -1,5 +1,6 @@
 """Which routers there are, and where: those that announced themselves, and the gateway."""
 
+import asyncio
 from collections.abc import Mapping
 from ipaddress import IPv4Address
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from homeassistant.helpers.service_info.ssdp import ATTR_UPNP_FRIENDLY_NAME, Ssd
 from .const import LOGGER
 from .gateway import default_gateways
 from .routers.errors import RouterError
+from .routers.pcp import PcpRouter
+from .routers.pcp.exchange import PORT as PCP_PORT
 from .routers.upnp import describe, same_host, search
 
 _GATEWAY_TYPES = (
@@ -22,27 +25,54 @@ _GATEWAY_TYPES = (
     "urn:schemas-upnp-org:device:InternetGatewayDevice:2",
 )
 
+# Seconds. Whoever is there answers in milliseconds; most hosts are not, and somebody waits.
+_PROBE_TIMEOUT = 2.0
+
 
 async def async_find_routers(
     hass: HomeAssistant, session: aiohttp.ClientSession
 ) -> Mapping[str, str]:
-    """Return the description URL of each router with its name."""
+    """Return the URL of each router with what a user reads of it.
+
+    A router that speaks several protocols has a URL for each. Those of UPnP
+    come first: only it tells what else is open.
+    """
     found: dict[str, str] = {}
     for gateway_type in _GATEWAY_TYPES:
         for info in await ssdp.async_get_discovery_info_by_st(hass, gateway_type):
             if location := await async_trusted_location(hass, info):
                 # None where Home Assistant could not read the description.
                 name = info.upnp.get(ATTR_UPNP_FRIENDLY_NAME)
-                found[location] = str(name or urlsplit(location).hostname)
-    # Some routers answer no multicast, only a search sent to themselves (Q43).
-    for gateway in await _async_gateways(hass):
-        try:
-            location = await search(str(gateway))
-            if location and location not in found:
-                found[location] = (await describe(session, location)).info.name
-        except RouterError as error:
-            LOGGER.debug("The gateway %s is no UPnP router: %s", gateway, error)
+                found[location] = upnp_label(location, name or urlsplit(location).hostname)
+    gateways = await _async_gateways(hass)
+    others = await asyncio.gather(
+        # Some routers answer no multicast, only a search sent to themselves (Q43).
+        *(_async_upnp_of(session, gateway, found) for gateway in gateways),
+        *(async_find_pcp(gateway) for gateway in gateways),
+    )
+    for routers in others:
+        found |= routers
     return found
+
+
+async def async_find_pcp(address: IPv4Address, port: int = PCP_PORT) -> Mapping[str, str]:
+    """Return the URL of a router that speaks PCP or NAT-PMP with its name, or nothing."""
+    try:
+        info = await PcpRouter(f"{address}:{port}", timeout=_PROBE_TIMEOUT).connect()
+    except RouterError as error:
+        LOGGER.debug("%s speaks neither PCP nor NAT-PMP: %s", address, error)
+        return {}
+    return {pcp_url(address, port): info.name}
+
+
+def pcp_url(address: IPv4Address, port: int = PCP_PORT) -> str:
+    """Return the URL by which an entry keeps where a router is that speaks PCP or NAT-PMP."""
+    return f"pcp://{address}" if port == PCP_PORT else f"pcp://{address}:{port}"
+
+
+def upnp_label(location: str, name: str | None) -> str:
+    """Return what a user reads of a router that is described at `location`."""
+    return f"UPnP: {name} ({location})"
 
 
 async def async_trusted_location(hass: HomeAssistant, info: SsdpServiceInfo) -> str | None:
@@ -82,6 +112,19 @@ async def _async_is_at(session: aiohttp.ClientSession, url: str, entry: ConfigEn
         return (await describe(session, url)).info.unique_id == entry.unique_id
     except RouterError:
         return False
+
+
+async def _async_upnp_of(
+    session: aiohttp.ClientSession, gateway: IPv4Address, known: Mapping[str, str]
+) -> Mapping[str, str]:
+    try:
+        location = await search(str(gateway))
+        if location and location not in known:
+            name = (await describe(session, location)).info.name
+            return {location: upnp_label(location, name)}
+    except RouterError as error:
+        LOGGER.debug("The gateway %s is no UPnP router: %s", gateway, error)
+    return {}
 
 
 async def _async_gateways(hass: HomeAssistant) -> list[IPv4Address]:

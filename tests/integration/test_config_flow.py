@@ -17,6 +17,7 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.port_forward.const import DOMAIN
+from custom_components.port_forward.router_flow import typed_in
 from custom_components.port_forward.router_flow import upnp as upnp_steps
 from custom_components.port_forward.routers.upnp import describe, search
 from lab.virtual_router import Fault, Quirk, VirtualRouter, Wan, free_port
@@ -36,7 +37,7 @@ async def test_found_router(hass: HomeAssistant, router: VirtualRouter) -> None:
     step = await start(hass)
     assert_form(step, "user")
     url = router.description_url
-    assert options(step, CONF_URL) == {url: f"Virtual Router ({url})", "typed_in": "typed_in"}
+    assert options(step, CONF_URL) == {url: f"UPnP: Virtual Router ({url})", "typed_in": "typed_in"}
     assert default(step, CONF_URL) == url
 
     entry = added(hass, await submit(hass, step, url=url))
@@ -201,7 +202,7 @@ async def test_address_alone_is_enough(hass: HomeAssistant, own_loopback: str, t
 async def test_address_of_something_else(
     hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upnp_steps, "search", partial(search, timeout=0.1))
+    monkeypatch.setattr(typed_in, "search", partial(search, timeout=0.1))
     step = await submit(hass, await start(hass), url="127.0.0.66")
     assert_form(step, "url", {"base": "unreachable"})
 

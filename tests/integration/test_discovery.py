@@ -67,6 +67,11 @@ async def find(hass: HomeAssistant) -> dict[str, str]:
     return dict(await async_find_routers(hass, async_get_clientsession(hass)))
 
 
+def named(router: VirtualRouter, name: str) -> dict[str, str]:
+    """Return what is found of a router that speaks UPnP only."""
+    return {router.description_url: f"UPnP: {name} ({router.description_url})"}
+
+
 def test_default_gateways(route_table: Path) -> None:
     route_table.write_text(
         HEADER
@@ -96,7 +101,7 @@ async def test_announced_router_is_found(
     notify: bool,  # noqa: FBT001
 ) -> None:
     await announce(hass, router, notify=notify)
-    assert await find(hass) == {router.description_url: "Virtual Router"}
+    assert await find(hass) == named(router, "Virtual Router")
 
 
 async def test_announced_both_ways_is_found_once(
@@ -105,7 +110,7 @@ async def test_announced_both_ways_is_found_once(
     await announce(hass, router)
     await announce(hass, router, notify=True)
     await announce(hass, router, ST=GATEWAY.replace(":2", ":1"))
-    assert await find(hass) == {router.description_url: "Virtual Router"}
+    assert await find(hass) == named(router, "Virtual Router")
 
 
 async def test_router_without_a_readable_description_is_named_by_its_host(
@@ -113,7 +118,7 @@ async def test_router_without_a_readable_description_is_named_by_its_host(
 ) -> None:
     router.fault(Fault.GARBAGE, times=None)
     await announce(hass, router)
-    assert await find(hass) == {router.description_url: "127.0.0.1"}
+    assert await find(hass) == named(router, "127.0.0.1")
 
 
 @pytest.mark.parametrize("notify", [False, True], ids=["answer", "notify"])
@@ -205,7 +210,7 @@ async def test_gateway_is_asked_directly(
 ) -> None:
     """Q43: it answers no multicast."""
     await set_up_ssdp(hass)
-    assert await find(hass) == {gateway_router.description_url: "The gateway"}
+    assert await find(hass) == named(gateway_router, "The gateway")
 
 
 async def test_gateway_that_announced_itself_is_found_once(
@@ -213,7 +218,7 @@ async def test_gateway_that_announced_itself_is_found_once(
 ) -> None:
     await announce(hass, gateway_router, sender=gateway_router.lan_host)
     before = gateway_router.requests["GET /rootDesc.xml"]
-    assert await find(hass) == {gateway_router.description_url: "The gateway"}
+    assert await find(hass) == named(gateway_router, "The gateway")
     assert gateway_router.requests["GET /rootDesc.xml"] == before
 
 

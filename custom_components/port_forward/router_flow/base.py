@@ -17,14 +17,34 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from ..backend import async_close_all
 from ..entity import translated_errors
+from ..hosts import HostError
 from ..openings import Reason
+from ..routers.errors import RouterError
 from ..routers.model import RouterInfo
+from .address import AddressError
+
+type FormError = AddressError | HostError | RouterError
+"""What a form shows, and lets the user try again."""
+
+FORM_ERRORS = (AddressError, HostError, RouterError)
+
+
+def told(error: FormError) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the errors of a form and their placeholders."""
+    match error:
+        case AddressError():
+            return {error.field: error.key}, error.placeholders
+        case HostError():
+            return {"base": error.key}, error.placeholders
+        case RouterError():
+            return {"base": error.translation_key}, error.placeholders
 
 
 class RouterFlow(ConfigFlow):
     """Makes an entry of a router that has answered, or changes the one that there is."""
 
     _info: RouterInfo
+    _url: str
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -37,7 +57,9 @@ class RouterFlow(ConfigFlow):
             # Only a loaded entry listens for its changes.
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
 
-    async def _async_finish(self, data: Mapping[str, str], *, elsewhere: bool) -> ConfigFlowResult:
+    async def _async_finish(
+        self, data: Mapping[str, str], *, elsewhere: bool = False
+    ) -> ConfigFlowResult:
         """Make the entry, or change the one that is being reconfigured.
 
         `elsewhere` tells of the latter that ports will be opened on another
@@ -47,13 +69,20 @@ class RouterFlow(ConfigFlow):
         if self.source != SOURCE_RECONFIGURE:
             return self.async_create_entry(title=self._info.name, data=data)
         entry = self._get_reconfigure_entry()
-        if elsewhere:
-            try:
-                with translated_errors():
-                    await async_close_all(self.hass, entry, Reason.WAN_CHANGED)
-            except HomeAssistantError as error:
-                return self.async_abort(
-                    reason="not_closed", description_placeholders={"error": str(error)}
-                )
+        if elsewhere and (error := await self._async_close_all(entry)):
+            return self._async_abort_unclosed(str(error))
         self._async_update(entry, data)
         return self.async_update_and_abort(entry)
+
+    async def _async_close_all(self, entry: ConfigEntry) -> HomeAssistantError | None:
+        """Close what is open on the old connection; return why that failed, if it did."""
+        try:
+            with translated_errors():
+                await async_close_all(self.hass, entry, Reason.WAN_CHANGED)
+        except HomeAssistantError as error:
+            return error
+        return None
+
+    @callback
+    def _async_abort_unclosed(self, error: str) -> ConfigFlowResult:
+        return self.async_abort(reason="not_closed", description_placeholders={"error": error})

@@ -17,46 +17,31 @@ from homeassistant.helpers.selector import (
     SelectSelectorConfig,
     SelectSelectorMode,
 )
-from yarl import URL
 
 from ..const import CONF_DRIVER, CONF_WAN
 from ..discovery import async_has_moved
-from ..hosts import HostError, async_router_address
-from ..routers.errors import RouterError
-from ..routers.upnp import WanSurvey, describe, search
+from ..hosts import async_router_address
+from ..routers.upnp import WanSurvey, describe
 from ..routers.upnp import survey as survey_wans
 from .base import RouterFlow
 
 
 class UpnpSteps(RouterFlow):
-    """Examines what is at an address, and asks which connection is meant."""
+    """Examines what is described at a URL, and asks which connection is meant."""
 
-    _url: str
     _surveys: tuple[WanSurvey, ...]
 
-    async def _async_examine(self, text: str) -> tuple[dict[str, str], dict[str, str]]:
+    async def _async_examine(self, url: str) -> None:
         """Speak to the router before anything is made of it.
 
-        Returns the errors of the form and their placeholders. Aborts when it
-        is not a router that this flow may go on with.
+        Aborts when it is not a router that this flow may go on with. Raises
+        RouterError and HostError.
         """
-        if (url := _web_address(text)) is None:
-            return {CONF_URL: "invalid_url"}, {}
-        found = None
-        if url.host and url.path == "/" and url.explicit_port is None:
-            # Few know where on their router the description is; the router does.
-            found = await search(url.host)
-        self._url = found or str(url)
-        try:
-            self._info = (await describe(self._session, self._url)).info
-            self._surveys = await survey_wans(self._session, self._url)
-            await async_router_address(self.hass, self._url)
-        except HostError as error:
-            return {"base": error.key}, error.placeholders
-        except RouterError as error:
-            return {"base": error.translation_key}, error.placeholders
+        self._url = url
+        self._info = (await describe(self._session, url)).info
+        self._surveys = await survey_wans(self._session, url)
+        await async_router_address(self.hass, url)
         await self._async_identify(self._info.unique_id)
-        return {}, {}
 
     async def _async_identify(self, unique_id: str) -> None:
         """Abort unless the router that answered is one that the flow is about."""
@@ -113,16 +98,6 @@ class UpnpSteps(RouterFlow):
             elsewhere=self.source == SOURCE_RECONFIGURE
             and self._get_reconfigure_entry().data[CONF_WAN] != wan,
         )
-
-
-def _web_address(text: str) -> URL | None:
-    """Return what was typed in as a URL; an address alone is taken for one."""
-    text = text.strip()
-    try:
-        url = URL(text if "://" in text else f"http://{text}")
-    except ValueError:
-        return None
-    return url if url.scheme in ("http", "https") and url.host else None
 
 
 def _wan_name(survey: WanSurvey) -> str:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import aiohttp
 
+from .pcp import from_settings as pcp
 from .router import Router
 from .upnp import from_settings as upnp
 
@@ -22,4 +23,12 @@ class Driver(Protocol):
         """Take how to reach the router as the entry has it, and what `Router.learned` was."""
 
 
-DRIVERS: Mapping[str, Driver] = {"upnp": upnp}
+def _pcp(
+    session: aiohttp.ClientSession, settings: Mapping[str, str], *, learned: Mapping[str, str]
+) -> Router:
+    """Return the router at a `url` such as `pcp://192.168.1.1`; `host6` is its IPv6 address."""
+    host = settings["url"].removeprefix("pcp://")
+    return pcp(session, {**settings, "host": host}, learned=learned)
+
+
+DRIVERS: Mapping[str, Driver] = {"pcp": _pcp, "upnp": upnp}
