@@ -4,21 +4,20 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from .faults import Injected
+from .hands import Hands
 from .mapping import VirtualMapping, Wan
 from .pcp import Pcp, PcpServer
 from .pinhole import Ipv6, Pinhole, PinholeTable
-from .quirks import Fault, Quirk, UdpFault
-from .upnp import DISCARD_PORT, OTHER_HOST, UpnpServer
-from .wan import OnChange, WanConnection
+from .quirks import Quirk
+from .upnp import UpnpServer
+from .wan import OnChange, WanConnection, chosen_wans
 
 
-class VirtualRouter:
+class VirtualRouter(Hands):
     """An Internet gateway in this process, whose NAT is real.
 
     `quirks` is a set that may be changed while the router runs. `requests` counts
@@ -60,24 +59,24 @@ class VirtualRouter:
         self.lan_host = lan_host
         self.udn = f"uuid:{(udn or str(uuid4())).removeprefix('uuid:')}"
         self.requests: Counter[str] = Counter()
-        self.wans = tuple(
+        connections = tuple(
             WanConnection(wan, index=i, host=wan_host, quirks=self.quirks, on_change=on_change)
-            for i, wan in enumerate(_wans(wans, self.quirks))
+            for i, wan in enumerate(chosen_wans(wans, self.quirks))
         )
-        self._pinholes = PinholeTable()
+        pinholes = PinholeTable()
         self._running = False
         # Whatever came first is done first, be it by HTTP or by UDP.
         acting = asyncio.Lock()
         self._has_upnp = upnp
-        self._upnp = UpnpServer(
+        upnp_server = UpnpServer(
             igd=igd,
             udn=self.udn,
             friendly_name=friendly_name,
-            wans=self.wans,
+            wans=connections,
             quirks=self.quirks,
             lan_host=lan_host,
             ipv6=ipv6,
-            pinholes=self._pinholes,
+            pinholes=pinholes,
             port=port,
             ssdp_port=ssdp_port if ssdp else None,
             secure_mode=secure_mode,
@@ -86,20 +85,21 @@ class VirtualRouter:
             acting=acting,
             die=self._switch_off,
         )
-        self._pcp: PcpServer | None = None
+        pcp_server: PcpServer | None = None
         if pcp:
-            self._pcp = PcpServer(
+            pcp_server = PcpServer(
                 pcp,
                 host=lan_host,
                 port=pcp_port,
-                wan=self.wans[0],
+                wan=connections[0],
                 ipv6=ipv6,
-                pinholes=self._pinholes,
+                pinholes=pinholes,
                 quirks=self.quirks,
                 table_size=table_size,
                 requests=self.requests,
                 acting=acting,
             )
+        super().__init__(wans=connections, pinholes=pinholes, upnp=upnp_server, pcp=pcp_server)
 
     @property
     def port(self) -> int:
@@ -233,115 +233,6 @@ class VirtualRouter:
         if is_new and wan == 0 and self._pcp:
             self._pcp.address_changed()
 
-    def age(self, seconds: float) -> None:
-        """Let it have been up for so much longer, by the uptimes and by the epoch."""
-        for wan in self.wans:
-            wan.age(seconds)
-        if self._pcp:
-            self._pcp.age(seconds)
-
-    async def change_external_ports(self) -> None:
-        """Give every NAT-PMP mapping another external port, as a VPN provider may at any time.
-
-        Nobody is told; the next renewal tells. Raises RuntimeError without NAT-PMP.
-        """
-        await self._pcp_server.change_external_ports()
-
-    async def add_foreign(  # noqa: PLR0913  the fields of a mapping
-        self,
-        *,
-        protocol: str,
-        external_port: int,
-        internal_host: str,
-        internal_port: int,
-        remote_host: str = "",
-        description: str = "",
-        lease: int = 0,
-        enabled: bool = True,
-        wan: int = 0,
-    ) -> None:
-        """Map as if another client or the router's own page had: no rule is applied.
-
-        Raises OSError when the port cannot be bound.
-        """
-        await self.wans[wan].put(
-            VirtualMapping(
-                protocol=protocol,
-                external_port=external_port,
-                internal_host=internal_host,
-                internal_port=internal_port,
-                remote_host=remote_host,
-                enabled=enabled,
-                description=description,
-                lease=lease,
-            )
-        )
-
-    async def remove(
-        self, protocol: str, external_port: int, remote_host: str = "", *, wan: int = 0
-    ) -> None:
-        """Remove a mapping as somebody at the router's own page would.
-
-        Raises KeyError when there is no such mapping.
-        """
-        self.wans[wan].remove((protocol, external_port, remote_host))
-
-    def count_packets(self, unique_id: int, packets: int) -> None:
-        """Say how many packets a pinhole has let through. Raises KeyError without it."""
-        self._pinholes.count(unique_id, packets)
-
-    def remove_pinhole(self, unique_id: int) -> None:
-        """Remove a pinhole as somebody at the router's own page would.
-
-        Raises KeyError when there is no such pinhole.
-        """
-        self._pinholes.remove(unique_id)
-
-    def fault(  # noqa: PLR0913  the parameters of the faults
-        self,
-        fault: Fault | UdpFault,
-        *,
-        action: str | None = None,
-        times: int | None = 1,
-        delay: float = 5.0,
-        location: str = f"http://{OTHER_HOST}:{DISCARD_PORT}/",
-        status: int = 307,
-    ) -> None:
-        """Let the next `times` requests (None: until cleared) go wrong.
-
-        A Fault strikes requests by HTTP, a UdpFault those by PCP and NAT-PMP.
-        `action` names them as `requests` does; None is every request. `delay` in
-        seconds is for SLOW, SLOW_TO_ACT and LATE, `location` and `status` for
-        REDIRECT_ELSEWHERE. A request meets one fault, the oldest that fits.
-        """
-        if isinstance(fault, UdpFault):
-            self._pcp_server.faults.add(
-                Injected(fault=fault, action=action, times=times, delay=delay)
-            )
-        else:
-            self._upnp.faults.add(
-                Injected(
-                    fault=fault,
-                    action=action,
-                    times=times,
-                    delay=delay,
-                    location=location,
-                    status=status,
-                )
-            )
-
-    def clear_faults(self) -> None:
-        """Let nothing more go wrong."""
-        self._upnp.faults.clear()
-        if self._pcp:
-            self._pcp.faults.clear()
-
-    @property
-    def _pcp_server(self) -> PcpServer:
-        if self._pcp is None:
-            raise RuntimeError("This router does not speak PCP: make it with pcp=Pcp()")
-        return self._pcp
-
     def _boot(self) -> None:
         # The clock, so that a router started anew has a higher one than yesterday's.
         self._upnp.boot_id = max(self.boot_id + 1, int(time.time()))
@@ -367,15 +258,3 @@ class VirtualRouter:
             await self._pcp.wait_closed()
         for wan in self.wans:
             await wan.wait_closed()
-
-
-def _wans(wans: Sequence[Wan], quirks: Collection[Quirk]) -> Sequence[Wan]:
-    """Give the WANs asked for, or those that a quirk makes of a single one."""
-    if len(wans) != 1:
-        return wans
-    if Quirk.Q29 in quirks:
-        return [wans[0], replace(wans[0], external_address="198.51.100.7")]
-    if Quirk.Q30 in quirks:
-        dead = Wan(kind="ip", external_address="", status="Disconnected")
-        return [dead, replace(wans[0], kind="ppp")]
-    return wans

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -183,6 +183,18 @@ class WanConnection:
     def _report(self, what: Literal["opened", "closed"], mapping: VirtualMapping) -> None:
         if self._on_change is not None:
             self._on_change(what, mapping)
+
+
+def chosen_wans(wans: Sequence[Wan], quirks: Collection[Quirk]) -> Sequence[Wan]:
+    """Give the WANs asked for, or those that a quirk makes of a single one."""
+    if len(wans) != 1:
+        return wans
+    if Quirk.Q29 in quirks:
+        return [wans[0], replace(wans[0], external_address="198.51.100.7")]
+    if Quirk.Q30 in quirks:
+        dead = Wan(kind="ip", external_address="", status="Disconnected")
+        return [dead, replace(wans[0], kind="ppp")]
+    return wans
 
 
 def rows_at_most(table_size: int | None, quirks: AbstractSet[Quirk]) -> int:

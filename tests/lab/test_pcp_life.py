@@ -1,12 +1,14 @@
 """PCP and NAT-PMP in time: the epoch, announcements, restarts; and what may go wrong by UDP."""
 
 import asyncio
+import random
+import socket
 from collections.abc import AsyncIterator
 from typing import override
 
 import pytest
 
-from lab.virtual_router import Pcp, Quirk, UdpFault, VirtualRouter, free_port
+from lab.virtual_router import ANNOUNCE_GROUP, Pcp, Quirk, UdpFault, VirtualRouter, free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 from tests.lab.pcp_client import ANY, PcpClient, pcp_client, v4
@@ -109,6 +111,45 @@ async def test_announcements() -> None:
         await router.reconnect_wan(new_address="203.0.113.8")
     transport.close()
     assert listener.heard.empty()
+
+
+async def test_announcements_by_multicast() -> None:
+    group, interface = ANNOUNCE_GROUP[0], socket.inet_aton("127.0.0.1")
+    # Of any port but the right one, on which other programs of this machine may listen.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)  # noqa: FBT003  the standard library's own
+    sock.bind((group, 0))
+    sock.setsockopt(
+        socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + interface
+    )
+    target = sock.getsockname()
+    transport, listener = await asyncio.get_running_loop().create_datagram_endpoint(
+        Listener, sock=sock
+    )
+    async with asyncio.timeout(5), VirtualRouter(upnp=False, pcp=Pcp(announce_to=target)) as router:
+        sender = ("127.0.0.1", router.pcp_port)
+        assert await listener.heard.get() == (bytes.fromhex("0280") + bytes(22), sender)
+    transport.close()
+
+
+async def test_nonsense_is_survived(caplog: pytest.LogCaptureFixture) -> None:
+    chance = random.Random(6887)  # noqa: S311  the same nonsense every time
+    valid = [map_request(), ANNOUNCE, ADDRESS, bytes.fromhex("0002 0000 1f90 0000 00001c20")]
+    async with (
+        # On an address of its own: who knows which ports it is asked for.
+        VirtualRouter(upnp=False, pcp=Pcp(third_party=True), wan_host="127.0.0.3") as router,
+        pcp_client(router) as client,
+        pcp_client(router, "127.0.0.2") as sane,
+    ):
+        for _ in range(1000):
+            packet = bytearray(chance.choice(valid) + chance.randbytes(chance.choice((0, 4, 24))))
+            for _ in range(chance.randrange(4)):
+                packet[chance.randrange(len(packet))] = chance.randrange(256)
+            client.send(bytes(packet[: chance.choice((2, 12, 24, 60, 1200))]))
+            await asyncio.sleep(0)
+        assert (await sane.map(8080, lifetime=60)).result == 0
+        assert not client.arrived.empty()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize(
