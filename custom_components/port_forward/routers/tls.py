@@ -19,15 +19,17 @@ FINGERPRINT = "fingerprint"
 
 _TIMEOUT = 10.0  # seconds
 
+# Made while this is imported, which Home Assistant does in a thread: it reads files.
+_VERIFIED = ssl.create_default_context()
 
-def ssl_of(settings: Mapping[str, str]) -> bool | aiohttp.Fingerprint:
-    """Return what requests take as `ssl`.
 
-    True stands for what the session does, so the session has to be one that
-    verifies: with one that does not, nothing would be checked.
+def ssl_of(settings: Mapping[str, str]) -> ssl.SSLContext | aiohttp.Fingerprint:
+    """Return what requests take as `ssl`: either way the router has to prove who it is.
+
+    It is not left to the session, which may be one that verifies nothing.
     """
     fingerprint = settings.get(FINGERPRINT, "").replace(":", "")
-    return aiohttp.Fingerprint(bytes.fromhex(fingerprint)) if fingerprint else True
+    return aiohttp.Fingerprint(bytes.fromhex(fingerprint)) if fingerprint else _VERIFIED
 
 
 async def fingerprint_of(host: str, port: int) -> str:

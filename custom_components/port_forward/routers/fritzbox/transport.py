@@ -26,7 +26,7 @@ class LoggedInTransport(Transport):
         *,
         timeout: float = TIMEOUT,
     ) -> None:
-        """Take `username`, `password` and `fingerprint`; the session has to verify certificates."""
+        """Take `username`, `password` and `fingerprint`."""
         login = aiohttp.DigestAuthMiddleware(settings["username"], settings["password"])
         super().__init__(session, timeout=timeout, ssl=ssl_of(settings), middlewares=(login,))
         self._refused_at: float | None = None

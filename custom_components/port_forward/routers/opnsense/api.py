@@ -54,10 +54,7 @@ class Api:
         *,
         timeout: float = TIMEOUT,
     ) -> None:
-        """Take `url` (such as `https://192.168.1.1`), `api_key`, `api_secret` and `fingerprint`.
-
-        The session has to verify certificates, see `tls.ssl_of`.
-        """
+        """Take `url` (such as `https://192.168.1.1`), `api_key`, `api_secret` and `fingerprint`."""
         self.url = settings["url"].rstrip("/")
         self.host = Transport.host_of(self.url)
         self._transport = Transport(session, timeout=timeout, ssl=ssl_of(settings))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from ssl import SSLContext
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -42,12 +43,13 @@ class Transport:
         session: aiohttp.ClientSession,
         *,
         timeout: float = TIMEOUT,
-        ssl: bool | aiohttp.Fingerprint = True,
+        ssl: bool | SSLContext | aiohttp.Fingerprint = True,
         middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
     ) -> None:
         """Take the session, and the seconds that each request may last.
 
-        `ssl` is as `tls.ssl_of` returns it, `middlewares` are for logging in.
+        `ssl` is as `tls.ssl_of` returns it, True for what the session does;
+        `middlewares` are for logging in.
         """
         self._session = session
         self._timeout = timeout
