@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import override
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -50,8 +49,8 @@ def from_settings(
     *,
     learned: Mapping[str, str],
 ) -> PcpRouter:
-    """Return the router at `url`, which is such as `pcp://192.168.1.1` or has a port besides."""
-    return PcpRouter(urlsplit(settings["url"]).netloc, learned=learned)
+    """Return the router at `host`, and the one to ask over IPv6 at `host6` if that is set."""
+    return PcpRouter(settings["host"], host6=settings.get("host6"), learned=learned)
 
 
 def _utc_now() -> datetime:
