@@ -1,0 +1,120 @@
+"""Removing a section, or switching it on or off, so that it is really so, and nothing else."""
+
+from collections.abc import Sequence
+
+from ..errors import NotAppliedError, NotClosedError, NotPermittedError, Refusal, RuleChangedError
+from ..model import PortMapping
+from .changes import Configuration, Edit
+from .clock import RouterClock
+from .conflict import check_free
+from .router_state import RouterState
+from .sections import EVERY_PORT, Section, is_forward, is_pinhole, owner_of, read_mapping
+
+
+async def remove(configuration: Configuration, state: RouterState, mapping: PortMapping) -> None:
+    """Delete the section of `mapping`, if it still is that, and make sure that it is gone.
+
+    Raises NotClosedError when the router still has it, and what `change` raises.
+    """
+    clock = await state.clock()
+    deleted: list[Section] = []
+
+    def edits(sections: Sequence[Section]) -> list[Edit]:
+        section = find(mapping, sections, clock)
+        if section is None:
+            return []
+        deleted[:] = [section]
+        return [Edit(name=section.name, type=section.type, before=section, options=None)]
+
+    await configuration.change(edits)
+    if not deleted:
+        return
+    sections = await configuration.read()
+    if find(mapping, sections, clock) is not None:
+        raise NotClosedError(port=str(mapping.external_ports))
+    if not _stands_elsewhere(mapping, deleted[0], sections, clock):
+        await state.until_gone(mapping, deleted[0])
+
+
+async def switch(
+    configuration: Configuration, state: RouterState, mapping: PortMapping, *, enabled: bool
+) -> PortMapping:
+    """Switch a section on or off and keep all else of it; return it as read back.
+
+    Raises RuleChangedError when it is not there any more as `mapping` shows it,
+    and PortConflictError when another one has its port.
+    """
+    clock = await state.clock()
+    changed: list[Section] = []
+
+    def edits(sections: Sequence[Section]) -> list[Edit]:
+        section = _found(mapping, sections, clock)
+        if enabled:
+            _check_may_open(mapping, section, sections, clock)
+        changed[:] = [section]
+        if section.enabled is enabled:
+            return []
+        options = {**section.options, "enabled": "1" if enabled else "0"}
+        return [Edit(name=section.name, type=section.type, before=section, options=options)]
+
+    await configuration.change(edits)
+    sections = await configuration.read()
+    section = _found(mapping, sections, clock)
+    row = read_mapping(section, clock)
+    if row is None or section.enabled is not enabled:
+        raise NotAppliedError(host=state.host, detail=f"the rule {section.name} is as before")
+    if enabled and row.enabled:
+        await state.until_rendered([(row, section)])
+    elif not enabled and not _stands_elsewhere(row, section, sections, clock):
+        await state.until_gone(row, section)
+    return row
+
+
+def find(mapping: PortMapping, sections: Sequence[Section], clock: RouterClock) -> Section | None:
+    """Return the section that `mapping` was read from or written as, None if it is not there.
+
+    Names of sections that have none are numbers, which shift when one before
+    them goes: a name alone may mean another rule now. Such a rule is known by
+    what it does, if just one does that.
+    """
+    named = next((section for section in sections if section.name == mapping.id), None)
+    if named is not None and _is_same(mapping, named, clock):
+        return named
+    if owner_of(mapping.id) is not None:
+        return None
+    same = [section for section in sections if _is_same(mapping, section, clock)]
+    return same[0] if len(same) == 1 and same[0].owner is None else None
+
+
+def _found(mapping: PortMapping, sections: Sequence[Section], clock: RouterClock) -> Section:
+    section = find(mapping, sections, clock)
+    if section is None:
+        raise RuleChangedError(port=str(mapping.external_ports))
+    return section
+
+
+def _is_same(mapping: PortMapping, section: Section, clock: RouterClock) -> bool:
+    if not (is_pinhole if mapping.is_pinhole else is_forward)(section):
+        return False
+    row = read_mapping(section, clock)
+    return row is not None and row.same_rule(mapping)
+
+
+def _stands_elsewhere(
+    mapping: PortMapping, gone: Section, sections: Sequence[Section], clock: RouterClock
+) -> bool:
+    """Tell whether another section does just the same: its rules cannot be told apart."""
+    others = (section for section in sections if section.name != gone.name and section.enabled)
+    return any(_is_same(mapping, section, clock) for section in others)
+
+
+def _check_may_open(
+    mapping: PortMapping, section: Section, sections: Sequence[Section], clock: RouterClock
+) -> None:
+    """Refuse to switch on what opens every port, or a port that another one has."""
+    port = str(mapping.external_ports)
+    if mapping.external_ports == EVERY_PORT:
+        host = mapping.internal_host
+        raise NotPermittedError(Refusal.ALL_PORTS_ONLY, port=port, host=host, detail="")
+    others = [other for other in sections if other.name != section.name]
+    check_free(mapping, section.text("src"), others, clock)
