@@ -47,7 +47,7 @@ soap_originals = st.one_of(
 listing_originals = st.lists(row_fields(in_list=True).map(as_entry), max_size=5).map(port_listing)
 
 
-@inputs(60)
+@inputs(30)
 @given(st.binary(max_size=200) | bodies(st.sampled_from(TEXTS)))
 def test_decode_takes_everything(body: bytes) -> None:
     with bounded(len(body)):
@@ -55,7 +55,7 @@ def test_decode_takes_everything(body: bytes) -> None:
     text.encode()
 
 
-@inputs(60)
+@inputs(30)
 @given(st.text())
 def test_decode_gives_back_what_is_utf_8(text: str) -> None:
     with bounded(len(text)):
@@ -63,7 +63,7 @@ def test_decode_gives_back_what_is_utf_8(text: str) -> None:
     assert decode(text.encode()) == text.removeprefix("\ufeff")
 
 
-@inputs(150)
+@inputs(75)
 @given(bodies(st.one_of(descriptions(), soap_originals, listing_originals)))
 def test_xml(body: bytes) -> None:
     text = decode(body)
@@ -76,7 +76,7 @@ def test_xml(body: bytes) -> None:
     assert all(isinstance(element.tag, str) for element in root.iter())
 
 
-@inputs(280)
+@inputs(140)
 @given(bodies(descriptions()))
 def test_description(body: bytes) -> None:
     with bounded(len(body)):
@@ -96,7 +96,7 @@ def test_description(body: bytes) -> None:
         assert wan.service_type.replace(":", "").replace("-", "").isalnum()
 
 
-@inputs(60)
+@inputs(30)
 @given(st.lists(st.sampled_from(WAN_TYPES), min_size=1, max_size=8))
 def test_every_wan_of_a_good_description_is_found(types: list[str]) -> None:
     services = "".join(
@@ -110,7 +110,7 @@ def test_every_wan_of_a_good_description_is_found(types: list[str]) -> None:
     assert [wan.service_type for wan in found.wans] == types
 
 
-@inputs(200)
+@inputs(100)
 @given(st.sampled_from((200, 500, 404, 401)), bodies(soap_originals))
 def test_soap(status: int, body: bytes) -> None:
     with bounded(len(body)):
@@ -125,7 +125,7 @@ def test_soap(status: int, body: bytes) -> None:
         check_row(row)
 
 
-@inputs(100)
+@inputs(50)
 @given(
     st.sampled_from(WAN_TYPES),
     st.dictionaries(st.sampled_from(("NewA", "NewB", "NewC")), st.text() | st.sampled_from(TEXTS)),
@@ -149,7 +149,7 @@ def _sendable(value: str) -> str:
     )
 
 
-@inputs(120)
+@inputs(60)
 @given(row_fields(in_list=False))
 def test_row(written: dict[str, str]) -> None:
     row = {name: value.strip() for name, value in written.items()}
@@ -164,14 +164,14 @@ def test_row(written: dict[str, str]) -> None:
     assert found.internal_host == row["NewInternalClient"]
 
 
-@inputs(60)
+@inputs(30)
 @given(good_rows())
 def test_a_good_row_is_read_to_the_letter(row: dict[str, str]) -> None:
     with bounded(100):
         assert read_row(row) == mapping_of(row)
 
 
-@inputs(160)
+@inputs(80)
 @given(bodies(listing_originals))
 def test_port_listing(body: bytes) -> None:
     text = decode(body)
@@ -184,7 +184,7 @@ def test_port_listing(body: bytes) -> None:
         check_row(row)
 
 
-@inputs(120)
+@inputs(60)
 @given(st.data(), st.lists(good_rows(), min_size=1, max_size=30))
 def test_bad_entries_hide_no_good_ones(data: st.DataObject, good: list[dict[str, str]]) -> None:
     """Whatever well-formed nonsense stands between them, in any number."""
@@ -212,7 +212,7 @@ def test_bad_entries_hide_no_good_ones(data: st.DataObject, good: list[dict[str,
     assert all(mapping_of(row) in remaining for row in good), "a good row is missing"
 
 
-@inputs(60)
+@inputs(30)
 @given(st.sampled_from(NUMBERS) | st.text(), st.sampled_from((65535, 2**32 - 1, 9999)))
 def test_numbers(digits: str, highest: int) -> None:
     with bounded(len(digits)):

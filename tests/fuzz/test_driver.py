@@ -66,7 +66,7 @@ def _driver(wire: Wire, session: aiohttp.ClientSession) -> UpnpRouter:
     return driver
 
 
-@inputs(60)
+@inputs(30)
 @given(replies=st.lists(_any_reply, min_size=1, max_size=12), is_router=st.booleans())
 async def test_any_answers_to_a_look(
     session: aiohttp.ClientSession, replies: list[Reply], *, is_router: bool
@@ -178,7 +178,7 @@ def _key(mapping: PortMapping) -> tuple[str, str, str]:
     return mapping.allowed_source, str(mapping.external_ports), protocol.upper()
 
 
-@inputs(80)
+@inputs(40)
 @given(forwards, st.lists(st.sampled_from(MOODS), min_size=1, max_size=40))
 async def test_all_or_none_on_a_router_that_fails(
     session: aiohttp.ClientSession, forward: Forward, moods: list[str]
@@ -203,7 +203,7 @@ async def test_all_or_none_on_a_router_that_fails(
     _asked_only_for(wire, driver, forward)
 
 
-@inputs(80)
+@inputs(40)
 @given(
     forwards,
     st.lists(st.sampled_from((*MOODS, "refuses", "garbage", "lies")), min_size=1, max_size=40),

@@ -140,7 +140,7 @@ def _check(ledger: Ledger) -> None:
             assert isinstance(mapping.internal_host, str)
 
 
-@inputs(40)
+@inputs(20)
 @given(
     openings=st.lists(_openings, max_size=3), learned=st.dictionaries(st.text("ab"), st.text("cd"))
 )
@@ -165,7 +165,7 @@ async def _written(
     return path.read_bytes()
 
 
-@inputs(80)
+@inputs(40)
 @given(opening=_openings, data=st.data())
 async def test_any_value_anywhere(
     hass: HomeAssistant, place: Path, opening: Opening, data: st.DataObject
@@ -194,7 +194,7 @@ def _put(holder: dict[Any, Any] | list[Any], data: st.DataObject) -> None:
         del holder[key]
 
 
-@inputs(40)
+@inputs(20)
 @given(
     content=st.one_of(
         st.binary(max_size=100),
@@ -211,7 +211,7 @@ async def test_any_bytes(hass: HomeAssistant, place: Path, content: bytes) -> No
         _check(ledger)
 
 
-@inputs(20)
+@inputs(10)
 @given(opening=_openings, data=st.data())
 async def test_a_file_that_was_cut(
     hass: HomeAssistant, place: Path, opening: Opening, data: st.DataObject

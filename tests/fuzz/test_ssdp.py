@@ -100,7 +100,7 @@ def datagrams(draw: st.DrawFn) -> bytes:
 any_datagrams = datagrams() | st.binary(max_size=300)
 
 
-@inputs(120)
+@inputs(60)
 @given(any_datagrams)
 def test_headers(datagram: bytes) -> None:
     with bounded(len(datagram)):
@@ -111,7 +111,7 @@ def test_headers(datagram: bytes) -> None:
         assert "\r\n" not in name + value
 
 
-@inputs(60)
+@inputs(30)
 @given(st.lists(any_datagrams, min_size=1, max_size=5), st.sampled_from((HOST, "127.0.0.9")))
 async def test_only_the_host_itself_is_believed(answers: list[bytes], sender: str) -> None:
     collector = _Answers(HOST)
@@ -125,7 +125,7 @@ async def test_only_the_host_itself_is_believed(answers: list[bytes], sender: st
         assert same_host(location, HOST)
 
 
-@inputs(30)
+@inputs(15)
 @given(st.lists(any_datagrams, max_size=10))
 async def test_the_gateway_is_found_behind_any_noise(noise: list[bytes]) -> None:
     """Over a real socket: what comes before the good answer does not keep it from being taken."""
@@ -137,7 +137,7 @@ async def test_the_gateway_is_found_behind_any_noise(noise: list[bytes]) -> None
     assert same_host(location, HOST)
 
 
-@inputs(150)
+@inputs(75)
 @given(urls)
 def test_the_client_goes_where_same_host_says(url: str) -> None:
     """Two readings of one address must not lead to two hosts: what aiohttp takes is yarl's."""
@@ -147,7 +147,7 @@ def test_the_client_goes_where_same_host_says(url: str) -> None:
         assert yarl.URL(url).host == HOST
 
 
-@inputs(150)
+@inputs(75)
 @given(urls, urls, st.sampled_from((GOOD, "https://127.0.0.1/a", "http://u@127.0.0.1:80")))
 def test_what_a_description_names_is_on_its_own_host(base: str, control: str, url: str) -> None:
     services = tag("service", elements({"serviceType": WAN_TYPES[0], "controlURL": control}))
@@ -166,7 +166,7 @@ def test_what_a_description_names_is_on_its_own_host(base: str, control: str, ur
         assert yarl.URL(address).user is None
 
 
-@inputs(40)
+@inputs(20)
 @given(st.ip_addresses(v=4), st.integers(1, 65535))
 def test_an_address_is_on_its_own_host_and_on_no_other(address: IPv4Address, port: int) -> None:
     with bounded(1):

@@ -44,7 +44,7 @@ odd_replies: st.SearchStrategy[Reply] = st.one_of(
 )
 
 
-@inputs(80)
+@inputs(40)
 @given(st.lists(odd_replies, min_size=1, max_size=20), st.sampled_from((1, 2)))
 async def test_any_router(
     session: aiohttp.ClientSession, replies: list[Reply], version: int
@@ -66,7 +66,7 @@ async def test_any_router(
     assert all(isinstance(value, str) for value in learned.values())
 
 
-@inputs(80)
+@inputs(40)
 @given(
     st.lists(good_rows(), unique_by=lambda row: row["NewExternalPort"], max_size=40),
     st.data(),
@@ -110,7 +110,7 @@ def _key_of(body: bytes) -> str | None:
     return row.key if row else f"none {hash(body)}"
 
 
-@inputs(80)
+@inputs(40)
 @given(
     st.lists(good_rows(), unique_by=lambda row: row["NewExternalPort"], max_size=120),
     st.data(),
@@ -140,7 +140,7 @@ async def test_a_bad_entry_of_the_bulk_list_hides_no_good_one(
     assert all(mapping_of(row) in rows for row in good)
 
 
-@inputs(60)
+@inputs(30)
 @given(st.lists(good_rows(), min_size=1, max_size=8), st.integers(1, 1100))
 async def test_a_list_without_an_end(
     session: aiohttp.ClientSession, good: list[dict[str, str]], length: int
@@ -160,7 +160,7 @@ async def test_a_list_without_an_end(
     assert len({(row.key, row.target) for row in rows}) == len(rows)
 
 
-@inputs(30)
+@inputs(15)
 @given(st.sampled_from((99, 100, 101, 128, 129, 600, 1023, 1024, 3000)), st.sampled_from((1, 2)))
 async def test_no_long_list_is_asked_for_in_bulk(
     session: aiohttp.ClientSession, length: int, version: int

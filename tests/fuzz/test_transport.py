@@ -172,7 +172,7 @@ async def server() -> AsyncIterator[Server]:
         yield started
 
 
-@inputs(100)
+@inputs(50)
 @given(reply=replies(), closes=st.sampled_from((True, True, True, True, True, False)))
 async def test_any_reply(
     session: aiohttp.ClientSession, server: Server, reply: bytes, *, closes: bool
@@ -198,7 +198,7 @@ async def test_any_reply(
     assert answer == (200, token.encode())
 
 
-@inputs(50)
+@inputs(25)
 @given(body=soap_bodies, version=st.sampled_from((1, 2)), status=st.sampled_from((200, 500)))
 async def test_any_body_as_the_answer_to_a_call(
     session: aiohttp.ClientSession, server: Server, body: bytes, version: int, status: int

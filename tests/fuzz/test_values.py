@@ -109,7 +109,7 @@ forms = st.fixed_dictionaries(
 any_forms = forms | st.dictionaries(st.sampled_from([str(key) for key in _SCHEMA.schema]), _json)
 
 
-@inputs(60)
+@inputs(30)
 @given(_ports)
 def test_ports(text: str) -> None:
     with bounded(len(text)):
@@ -123,7 +123,7 @@ def test_ports(text: str) -> None:
     assert [str(ports.first), str(ports.last)] == [written[0], written[-1]]
 
 
-@inputs(40)
+@inputs(20)
 @given(st.integers(1, 65535), st.integers(0, 65535))
 def test_ports_that_are_written_are_read(first: int, length: int) -> None:
     ports = PortRange(first=first, last=min(first + length, 65535))
@@ -132,7 +132,7 @@ def test_ports_that_are_written_are_read(first: int, length: int) -> None:
     assert len(ports) == ports.last - first + 1
 
 
-@inputs(150)
+@inputs(75)
 @given(any_forms)
 def test_the_form(form: dict[str, object]) -> None:
     """What the form lets through is a forward, or an error at one of its fields."""
@@ -174,7 +174,7 @@ def _check_source(text: str, settings: ForwardSettings) -> None:
 _ids = st.text("0123456789ABCDEFGHJKMNPQRSTVWXYZabc", min_size=1, max_size=32)
 
 
-@inputs(80)
+@inputs(40)
 @given(_ids, st.text() | st.sampled_from(TEXTS) | st.text("[]ha-pf:\u0301\u200d", max_size=200))
 def test_tag(forward_id: str, name: str) -> None:
     forward = Forward(
@@ -196,7 +196,7 @@ def test_tag(forward_id: str, name: str) -> None:
     assert forward_id_of(description[:-1]) is None
 
 
-@inputs(40)
+@inputs(20)
 @given(st.text("[]ha-pf:Ab1 \u0661", max_size=60) | st.text())
 def test_tag_in_any_description(description: str) -> None:
     with bounded(len(description)):
@@ -205,7 +205,7 @@ def test_tag_in_any_description(description: str) -> None:
     assert found is None or (found.isascii() and found.isalnum())
 
 
-@inputs(40)
+@inputs(20)
 @given(st.ip_addresses(v=4))
 def test_addresses(address: IPv4Address) -> None:
     with bounded(1):
