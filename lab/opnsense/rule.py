@@ -46,7 +46,7 @@ DEFAULTS: Mapping[str, str] = {
     "updated.description": "",
 }
 
-WELL_KNOWN_PORTS = {"ssh": 22, "domain": 53, "http": 80, "https": 443}
+WELL_KNOWN_PORTS = {"ssh": 22, "domain": 53, "http": 80, "https": 443}  # some of them
 
 _PORTS = "Ports are only valid for TCP or UDP type rules."
 _BAD_PORT = "Please specify a valid port number, well-known name, alias or range."

@@ -38,6 +38,12 @@ EVERYTHING: dict[str, Do] = {
 everything = pytest.mark.parametrize("do", EVERYTHING.values(), ids=EVERYTHING)
 
 
+def is_left(error: RouterError) -> bool:
+    """Tell whether the error says that the rule may still stand, as the ledger would keep it."""
+    (left,) = error.left
+    return left.key.startswith("tcp/8443/") and not left.description and not left.id
+
+
 @everything
 @pytest.mark.parametrize("wrong", ["api_key", "api_secret"])
 async def test_wrong_key_or_secret(home: Home, do: Do, wrong: str) -> None:
@@ -194,7 +200,7 @@ async def test_an_add_without_an_answer(session: aiohttp.ClientSession, fault: F
         home.firewall.fault(fault, action="addRule")
         with pytest.raises(RouterTimeoutError) as raised:
             await home.driver.open(forward(8443), HOUR)
-        assert raised.value.left == home.driver.plan(forward(8443))
+        assert is_left(raised.value)
         assert not home.saved()
         assert not home.in_force()
 
@@ -312,7 +318,7 @@ async def test_the_account_loses_its_rights_in_the_middle(home: Home) -> None:
     home.firewall.on_request = on_request
     with pytest.raises(MissingRightsError) as raised:
         await home.driver.open(forward(8443), HOUR)
-    assert raised.value.left == home.driver.plan(forward(8443))
+    assert is_left(raised.value)
 
 
 async def test_states_that_cannot_be_read_do_not_keep_a_port_open(home: Home) -> None:

@@ -54,6 +54,12 @@ async def test_the_holder_is_named(home: Home) -> None:
     assert raised.value.placeholders["holder"] == f"{CAMERA}:80 (Camera by hand)"
 
 
+async def test_a_name_for_a_port_is_that_port(home: Home) -> None:
+    home.add_foreign("https")
+    with pytest.raises(PortConflictError):
+        await home.driver.open(forward(443), HOUR)
+
+
 async def test_an_automatic_rule_holds_its_port(home: Home) -> None:
     """With a single interface, the anti-lockout rules are on the WAN."""
     home.firewall.table.lockout = {"wan": ("443", "80")}

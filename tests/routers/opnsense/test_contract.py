@@ -75,14 +75,28 @@ async def test_snapshot(home: Home) -> None:
 
 
 async def test_rows_of_all_kinds(home: Home) -> None:
-    home.add_foreign("https", descr="a name for a port")
+    home.firewall.table.aliases["web"] = "Web"
+    home.add_foreign("web", descr="an alias of ports")
+    home.add_foreign("https", **{"local-port": ""}, descr="a name for a port")
+    home.add_foreign(85, **{"local-port": "web"}, descr="to an alias of ports")
+    home.add_foreign("1000-2000", **{"local-port": "65000"}, descr="beyond the last port")
     home.add_foreign(81, disabled="1", descr="off")
     home.add_foreign(82, source={"network": "203.0.113.5", "not": "1"}, descr="all but one")
     home.add_foreign("", protocol="", **{"local-port": ""}, descr="everything")
     home.add_foreign("", protocol="gre", **{"local-port": ""}, descr="another protocol")
     home.add_foreign(84, nordr="1", descr="leads nowhere")
     rows = {row.description: row for row in (await home.driver.snapshot()).mappings}
-    assert set(rows) == {"off", "all but one", "everything"}
+    assert set(rows) == {
+        "off",
+        "all but one",
+        "everything",
+        "a name for a port",
+        "to an alias of ports",
+        "beyond the last port",
+    }
+    assert rows["a name for a port"].target == f"{CAMERA}:443"
+    assert rows["to an alias of ports"].internal_ports is None
+    assert rows["beyond the last port"].internal_ports is None
     assert not rows["off"].enabled
     assert rows["all but one"].allowed_source == "!203.0.113.5"
     assert rows["everything"].external_ports == PortRange(first=1, last=65535)

@@ -46,16 +46,39 @@ async def test_made_and_not_applied_when_we_died(home: Home, inside: Inside) -> 
     assert not home.firewall.requests["apply"]
 
 
-async def test_a_rule_of_the_users_to_the_same_target_is_not_ours(home: Home) -> None:
+@pytest.mark.parametrize("with_id", [True, False])
+async def test_a_rule_of_the_users_to_the_same_target_is_not_ours(
+    home: Home, *, with_id: bool
+) -> None:
     uuid = home.add_foreign(8443, target="127.0.0.1", **{"local-port": "8443"})
     (mapping,) = home.driver.plan(forward(8443))
-    await home.driver.close(from_the_ledger(mapping))
-    assert uuid in home.firewall.table
-    # Unless the user means this very one.
+    known = replace(mapping, id="another" if with_id else "")
+    await home.driver.close(from_the_ledger(known, with_id=with_id))
+    assert home.firewall.table[uuid]["disabled"] == "0"
+
+
+@pytest.mark.parametrize("how", ["switch", "id"])
+async def test_unless_the_user_means_this_very_one(home: Home, how: str) -> None:
+    uuid = home.add_foreign(8443, target="127.0.0.1", **{"local-port": "8443"}, log="1")
+    before = dict(home.firewall.table[uuid])
+    (mapping,) = home.driver.plan(forward(8443))
     (row,) = (await home.driver.snapshot()).mappings
     assert row.same_rule(mapping)
+    await home.driver.close(row if how == "id" else mapping)
+    assert home.firewall.table[uuid] == {**before, "disabled": "1"}
+    assert home.firewall.pf.rules[0]["disabled"] == "1"
     await home.driver.close(row)
-    assert uuid not in home.firewall.table
+
+
+async def test_ours_is_closed_before_one_of_the_users_is(home: Home) -> None:
+    (granted,) = await home.driver.open(forward(8443), HOUR)
+    uuid = home.add_foreign(8443, target="127.0.0.1", **{"local-port": "8443"})
+    (mapping,) = home.driver.plan(forward(8443))
+    await home.driver.close(mapping)
+    assert home.firewall.table.uuids == [uuid]
+    assert home.firewall.table[uuid]["disabled"] == "0"
+    await home.driver.close(granted)
+    assert home.firewall.table[uuid]["disabled"] == "0"
 
 
 @pytest.mark.parametrize(

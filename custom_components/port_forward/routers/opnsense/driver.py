@@ -240,7 +240,19 @@ class OPNsenseRouter(Router):
 
     @override
     async def close(self, mapping: PortMapping) -> None:
-        """Delete the rule, put that into force, and end the connections that it let in."""
+        """Delete the rule, put that into force, and end the connections that it let in.
+
+        A rule of the user's that leads to the same place is switched off
+        instead, if it is meant: by its id, or because the switch of the forward
+        showed it as on.
+        """
+        rules = await self._book.rules()
+        if not any(self._is_ours(rule, mapping) for rule in rules):
+            meant = [rule.mapping for rule in rules if _is_meant(rule, mapping)]
+            for other in filter(None, meant):
+                await self.set_enabled(other, enabled=False)
+            if meant:
+                return
         await self._book.remove(
             str(mapping.external_ports), lambda rule: self._is_ours(rule, mapping)
         )
@@ -277,15 +289,9 @@ class OPNsenseRouter(Router):
         raise RuleChangedError(port=str(mapping.external_ports))
 
     def _is_ours(self, rule: Rule, mapping: PortMapping) -> bool:
-        """Tell whether `mapping` is this very rule, made by us or named by its id.
-
-        Without an id the answer to adding it never reached the ledger, and
-        only the tag tells it from a rule of the user's to the same target.
-        """
+        """Tell whether `mapping` is this rule, or one of the user's to the same target."""
         found = rule.mapping
-        if found is None or not found.same_rule(mapping):
-            return False
-        return rule.uuid == mapping.id or is_tagged_like(rule, mapping)
+        return found is not None and found.same_rule(mapping) and is_tagged_like(rule, mapping)
 
     async def _address(self) -> IPv4Address | None:
         own = (i for i in await self._read_interfaces() if i.id == self._interface)
@@ -314,3 +320,17 @@ class OPNsenseRouter(Router):
             and ports is not None
             and ports.overlaps(mapping.external_ports)
         )
+
+
+def _is_meant(rule: Rule, mapping: PortMapping) -> bool:
+    """Tell whether a rule of the user's is the one to close.
+
+    Without an id, only a plan made for the user has a description: what the
+    ledger holds may have met its end before the first look at the firewall.
+    """
+    found = rule.mapping
+    if found is None or not found.enabled or not found.same_rule(mapping):
+        return False
+    if forward_id_of(rule.description):
+        return False
+    return rule.uuid == mapping.id or not (mapping.id or not mapping.description)

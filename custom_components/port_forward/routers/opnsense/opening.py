@@ -1,6 +1,7 @@
 """Opening one forward: its rules are in force afterwards, or none that this made."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from ..errors import (
@@ -141,13 +142,14 @@ class Opening:
         """Take back what this call made; what may still stand is told in `error.left`."""
         if not self._made:
             return
-        made = tuple(self._made)
+        # Without the description, which would let a rule of the user's be closed in its place.
+        made = tuple(replace(wanted, description="") for wanted in self._made)
         try:
-            await self._remove(made[0], lambda r: any(self._made_here(r, w) for w in made))
+            await self._remove(made[0], lambda r: any(self._made_here(r, w) for w in self._made))
         except RouterError:
             error.left = made
         else:
-            error.left = tuple(self._unanswered)
+            error.left = tuple(replace(wanted, description="") for wanted in self._unanswered)
 
     async def _remove(self, wanted: PortMapping, is_ours: Callable[[Rule], bool]) -> None:
         await self._book.remove(str(wanted.external_ports), is_ours)

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from ..model import PORT_MAX, PORT_MIN, PortMapping, PortRange, Protocol
+from ..model import PortMapping, PortRange, Protocol
+from .ports import read_internal_ports, read_ports
 
 type Fields = Mapping[str, str]
 """Fields of a rule by their dotted names, such as `source.network`."""
@@ -16,7 +17,6 @@ _PROTOCOLS = {
     "tcp/udp": (Protocol.TCP, Protocol.UDP),
 }
 _FAMILIES = {"inet": {4}, "inet6": {6}}
-_EVERY_PORT = PortRange(first=PORT_MIN, last=PORT_MAX)
 _NOT_SENT = {"nordr": "0", "tagged": "", "poolopts": ""}
 
 
@@ -60,9 +60,7 @@ class Rule:
     @property
     def external_ports(self) -> PortRange | None:
         """Return the ports that it is for."""
-        return _ports(self.fields.get("destination.port", "")) or (
-            None if self.fields.get("destination.port") else _EVERY_PORT
-        )
+        return read_ports(self.fields.get("destination.port", ""))
 
     @property
     def description(self) -> str:
@@ -83,7 +81,7 @@ class Rule:
             protocols=self.protocols,
             external_ports=external,
             internal_host=target,
-            internal_ports=_internal_ports(self.fields.get("local-port", ""), external),
+            internal_ports=read_internal_ports(self.fields.get("local-port", ""), external),
             allowed_source=f"!{source}" if self.fields.get("source.not") == "1" else source,
             enabled=self.enabled,
             description=self.description,
@@ -168,18 +166,3 @@ def plain(source: str) -> str:
         return ""
     single = network.prefixlen == network.max_prefixlen
     return str(network.network_address if single else network)
-
-
-def _ports(text: str) -> PortRange | None:
-    try:
-        return PortRange.parse(text) if text else None
-    except ValueError:
-        return None
-
-
-def _internal_ports(text: str, external: PortRange) -> PortRange | None:
-    if not text:
-        return external
-    first = _ports(text)
-    last = first.first + len(external) - 1 if first else 0
-    return PortRange(first=first.first, last=last) if first and last <= PORT_MAX else None
