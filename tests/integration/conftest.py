@@ -77,6 +77,23 @@ def own_loopback() -> str:
 def gateway_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the kernel know no route."""
     monkeypatch.setattr(gateway, "ROUTE_TABLE", tmp_path / "no_route_table")
+    monkeypatch.setattr(gateway, "ROUTE_TABLE6", tmp_path / "no_route_table")
+
+
+@pytest.fixture
+def route_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The kernel's route table, without a route."""
+    path = tmp_path / "route"
+    path.write_text("the header\n")
+    monkeypatch.setattr(gateway, "ROUTE_TABLE", path)
+    monkeypatch.setattr(gateway, "ROUTE_TABLE6", tmp_path / "route6")
+    return path
+
+
+@pytest.fixture
+def loopback_enabled(hass_storage: dict[str, Any]) -> None:
+    """Let the user have chosen the adapter that all tests happen on."""
+    hass_storage["core.network"] = {"version": 1, "data": {"configured_adapters": ["lo"]}}
 
 
 @pytest.fixture

@@ -15,37 +15,7 @@ from custom_components.port_forward.discovery import async_find_routers, async_t
 from lab.virtual_router import Fault, Quirk, VirtualRouter
 
 from .announcing import GATEWAY, announce, set_up_ssdp
-
-HEADER = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
-
-
-def route(
-    interface: str,
-    to: str,
-    destination: str = "0.0.0.0",  # noqa: S104  the default route
-    flags: int = 3,
-) -> str:
-    """Return a row of the kernel's route table."""
-    gateway_hex = IPv4Address(to).packed[::-1].hex().upper()
-    destination_hex = IPv4Address(destination).packed[::-1].hex().upper()
-    return (
-        f"{interface}\t{destination_hex}\t{gateway_hex}\t{flags:04X}\t0\t0\t0\t00000000\t0\t0\t0\n"
-    )
-
-
-@pytest.fixture
-def route_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The kernel's route table, without a route."""
-    path = tmp_path / "route"
-    path.write_text(HEADER)
-    monkeypatch.setattr(gateway, "ROUTE_TABLE", path)
-    return path
-
-
-@pytest.fixture
-def loopback_enabled(hass_storage: dict[str, Any]) -> None:
-    """Let the user have chosen the adapter that all tests happen on."""
-    hass_storage["core.network"] = {"version": 1, "data": {"configured_adapters": ["lo"]}}
+from .routes import HEADER, route, route6
 
 
 @pytest.fixture
@@ -89,9 +59,23 @@ def test_default_gateways(route_table: Path) -> None:
     assert gateway.default_gateways(set()) == []
 
 
+def test_default_gateways_over_ipv6(route_table: Path) -> None:
+    gateway.ROUTE_TABLE6.write_text(
+        route6("eth0", "fe80::1")
+        + route6("eth0", "fd00::1")
+        + route6("eth0", "fe80::2", destination="fd01::")
+        + route6("ppp0", "::", flags=1)
+        + route6("tun0", "fe80::3")
+    )
+    assert gateway.default_gateways6({"eth0", "ppp0"}) == ["fe80::1%eth0", "fd00::1"]
+    assert gateway.default_gateways6(set()) == []
+
+
 def test_no_route_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "ROUTE_TABLE", tmp_path / "missing")
+    monkeypatch.setattr(gateway, "ROUTE_TABLE6", tmp_path / "missing")
     assert gateway.default_gateways({"eth0"}) == []
+    assert gateway.default_gateways6({"eth0"}) == []
 
 
 @pytest.mark.parametrize("notify", [False, True], ids=["answer", "notify"])
