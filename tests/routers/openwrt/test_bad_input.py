@@ -369,10 +369,8 @@ async def test_no_secret_is_ever_told(home: Home, caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.DEBUG)
     told: list[str] = []
     sessions: set[str] = set(home.router.sessions.ids)
-    calls = ("session login", "uci changes", "uci add", "uci apply", "uci confirm", "file exec")
-    for fault in Fault:
-        if fault is Fault.SLOW:
-            continue
+    calls = ("session login", "uci add", "uci confirm")
+    for fault in set(Fault) - {Fault.SLOW, Fault.HUGE}:
         for call in calls:
             home.router.fault(fault, call)
             home.router.sessions.expire_all()

@@ -24,7 +24,7 @@ from .ubus import NO_DATA, PERMISSION_DENIED, SessionLostError, StatusError, Ubu
 PATIENCE: Final = 20.0
 """Seconds: how long the router waits for our confirmation, and we for somebody else's."""
 
-_PAUSE = 1.0
+_PAUSE = 0.5
 _CONFIG: Final = "firewall"
 
 type Request = tuple[str, dict[str, object]]

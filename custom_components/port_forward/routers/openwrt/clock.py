@@ -60,7 +60,7 @@ class RouterClock:
     def stop_date(self, lease: timedelta) -> str:
         """Return the `stop_date` of a rule that is to end after `lease`, or somewhat earlier.
 
-        Never later, with one exception: in the night when the clocks go back
+        Never later, with one exception: around the time when the clocks go back
         there is an hour that no local time stands for. A lease that ends in it
         ends right before it or, where that is past or nearly so, right after
         it; Home Assistant closes in time all the same. Without the time zone, a

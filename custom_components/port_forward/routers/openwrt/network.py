@@ -15,6 +15,7 @@ from typing import Final
 
 from .sections import Section
 
+_EVER: Final = 2**32  # seconds
 _DEFAULT_ROUTES: Final = ("0.0.0.0", "::")  # noqa: S104  targets of routes; nothing is bound
 
 
@@ -126,7 +127,9 @@ def _interface(row: Mapping[str, object]) -> Interface:
         name=str(row.get("interface", "")),
         device=str(row.get("l3_device") or row.get("device") or ""),
         up=row.get("up") is True,
-        uptime=timedelta(seconds=uptime) if isinstance(uptime, int) else None,
+        uptime=timedelta(seconds=uptime)
+        if isinstance(uptime, int) and 0 <= uptime < _EVER
+        else None,
         addresses=tuple(_addresses(addresses)),
         networks=tuple(_networks([*addresses, *delegated])),
         is_uplink=any(route.get("target") in _DEFAULT_ROUTES for route in routes),

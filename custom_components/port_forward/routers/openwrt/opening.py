@@ -200,6 +200,9 @@ class Opening:
 
 
 def _told(off: timedelta) -> str:
-    """Return by how much a clock is off, for people."""
-    seconds = round(off.total_seconds())
-    return f"{'-' if seconds < 0 else '+'}{timedelta(seconds=abs(seconds))}"
+    """Return by how much a clock is off, in a unit that everybody reads."""
+    minutes = off / timedelta(minutes=1)
+    for unit, length in (("d", 1440), ("h", 60), ("min", 1)):
+        if abs(minutes) >= 2 * length:
+            return f"{minutes / length:+.0f} {unit}"
+    return f"{minutes:+.0f} min"
