@@ -6,7 +6,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator
 from compression import zstd
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import aiohttp
@@ -125,7 +125,7 @@ class Server:
         self._writers.add(writer)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                if b"GET /token/" in head:
+                if b" /token/" in head:
                     token = head.split(b" ")[1]
                     length = f"Content-Length: {len(token)}\r\n\r\n".encode()
                     writer.write(b"HTTP/1.1 200 OK\r\n" + length + token)
@@ -301,3 +301,33 @@ async def test_the_cap_holds_for_what_is_decompressed(
 def test_the_bombs_are_some() -> None:
     assert len(zstd.decompress(_zstd_bomb(MIB))) == MIB
     assert len(_zstd_bomb(512 * MIB)) < 20_000
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nextra",
+        b"HTTP/1.1 200 OK\r\n",
+        b"\r\n\r\n",
+        b"nonsense",
+    ],
+)
+async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one(
+    session: aiohttp.ClientSession, server: Server, extra: bytes
+) -> None:
+    """A router that answers twice would else be one question behind for ever."""
+    server.closes = False
+    server.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst"
+    transport = Transport(session, timeout=5)
+    assert await transport.request("POST", server.url, body=b"<a/>") == (200, b"first")
+    for writer in tuple(server._writers):
+        writer.write(extra)
+        await writer.drain()
+    await asyncio.sleep(0.05)  # no event tells that it has come
+    address = server.url.replace("/ctl", "/token/{}")
+    with suppress(RouterError):
+        answer = await transport.request("POST", address.format(1), body=b"<a/>")
+        assert answer == (200, b"/token/1")
+    for token in range(2, 5):
+        answer = await transport.request("POST", address.format(token), body=b"<a/>")
+        assert answer == (200, f"/token/{token}".encode())

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from ssl import SSLContext
+from typing import override
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
 
 from ..errors import (
     CertificateError,
@@ -29,6 +32,27 @@ class NotConnectedError(RouterUnreachableError):
 
 class DroppedError(RouterUnreachableError):
     """The connection broke: the request may or may not have been carried out."""
+
+
+class _Request(aiohttp.BytesPayload):
+    """The body of a request, not sent where the connection holds an answer already.
+
+    aiohttp takes what has come meanwhile for the answer to the next request. A
+    router that answers twice would be one question behind from then on, and a
+    port show as open because another one is.
+    """
+
+    is_answered = False
+
+    @override
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        connection = getattr(writer, "protocol", None)
+        if isinstance(connection, ResponseHandler) and connection.should_close:
+            self.is_answered = True
+            raise ConnectionAbortedError
+        await super().write_with_length(writer, content_length)
 
 
 class Transport:
@@ -110,17 +134,21 @@ class Transport:
         body: bytes | None,
     ) -> tuple[int, bytes]:
         connection = {} if self._keep_alive else {"Connection": "close"}
+        request = None if body is None else _Request(body)
         async with self._session.request(
             method,
             url,
             headers={"Accept-Encoding": "identity", **connection, **(headers or {})},
-            data=body,
+            data=request,
             allow_redirects=False,
             # It is counted around the whole; the session's own may be another.
             timeout=aiohttp.ClientTimeout(total=None),
             ssl=self._ssl,
             middlewares=self._middlewares,
         ) as response:
+            if request and request.is_answered:
+                response.close()
+                raise ConnectionAbortedError
             if response.status // 100 == 3:  # noqa: PLR2004  # the redirects
                 raise ProtocolError(host=host, detail=f"redirect {response.status}")
             received = bytearray()
