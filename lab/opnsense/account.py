@@ -35,7 +35,7 @@ class Account:
     name: str = "ha"
     privileges: set[Privilege] = field(default_factory=lambda: set(Privilege))
     read_only: bool = False
-    """Deny config write: whatever would be saved is refused."""
+    """Deny config write: what is about to be saved is refused, and nothing else."""
 
     def may(self, path: str) -> bool:
         """Tell whether a privilege covers the path below /api, in snake_case."""

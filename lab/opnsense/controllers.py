@@ -7,7 +7,7 @@ from typing import cast
 from .account import Account
 from .faults import Fault
 from .pf import PacketFilter
-from .table import RuleTable
+from .table import ReadOnlyError, RuleTable
 
 type Answer = tuple[int, object]
 
@@ -16,7 +16,6 @@ _LAST_WITH_SAVEPOINTS = (26, 1)
 
 NOT_FOUND: Answer = (404, {"errorMessage": "Endpoint not found"})
 CRASHED = "Unexpected error, check log for details"
-_WRITES = ("addRule", "setRule", "toggleRule", "delRule")
 _SUCCESS = {
     "addRule": {"result": "saved", "uuid": "00000000-1111-2222-3333-444444444444"},
     "setRule": {"result": "saved"},
@@ -49,7 +48,13 @@ class Controllers:
         """Return status and reply of `module/controller/action`."""
         controller, _, action = endpoint.rpartition("/")
         if controller == "firewall/d_nat":
-            return await self._d_nat(action, arguments, body, posted=posted)
+            self._table.read_only = self._account.read_only
+            try:
+                return await self._d_nat(action, arguments, body, posted=posted)
+            except ReadOnlyError:
+                return self._deny()
+            finally:
+                self._table.read_only = False
         if controller == "diagnostics/firewall":
             return await self._states(action, arguments, body, posted=posted)
         if endpoint == "interfaces/overview/interfacesInfo":
@@ -65,8 +70,6 @@ class Controllers:
         if self._release() < FIRST_WITH_D_NAT:
             return NOT_FOUND
         uuid = arguments[0] if arguments else ""
-        if action in _WRITES and posted and self._account.read_only:
-            return self._deny()
         if self._fault is Fault.IGNORED and action in _SUCCESS:
             return 200, _SUCCESS[action]
         if action == "apply":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from uuid import uuid4
 
 from .options import OPTIONS, choice
-from .rule import DEFAULTS, Fields, flatten, ports_of, validate
+from .rule import DEFAULTS, Fields, flatten, validate
 
 type Reply = dict[str, object]
 
@@ -21,6 +21,10 @@ _ALIASED = (
 )
 
 
+class ReadOnlyError(Exception):
+    """The user may not save; raised when something is about to be."""
+
+
 class RuleTable:
     """Rules as saved, which is not as in force: see `PacketFilter`."""
 
@@ -31,6 +35,8 @@ class RuleTable:
         """Descriptions of the aliases by their name; what they hold is not simulated."""
         self.lockout: dict[str, tuple[str, ...]] = {"lan": ("80", "443")}
         """Ports of the automatic rules by interface."""
+        self.read_only = False
+        """Whether whoever is served now is denied to save."""
         self._rules: dict[str, Fields] = {}
 
     def __getitem__(self, uuid: str) -> Fields:
@@ -69,6 +75,7 @@ class RuleTable:
         """Reply to toggleRule, whose last part says disabled, not enabled."""
         if uuid not in self._rules:
             return {"result": "failed"}
+        self._check_may_save()
         fields = self._rules[uuid]
         flipped = "0" if fields["disabled"] == "1" else "1"
         fields["disabled"] = disabled if disabled in ("0", "1") else flipped
@@ -76,7 +83,11 @@ class RuleTable:
 
     def delete(self, uuid: str) -> Reply:
         """Reply to delRule."""
-        return {"result": "deleted" if self._rules.pop(uuid, None) else "not found"}
+        if uuid not in self._rules:
+            return {"result": "not found"}
+        self._check_may_save()
+        del self._rules[uuid]
+        return {"result": "deleted"}
 
     def template(self, uuid: str | None = None) -> Reply | list[object]:
         """Reply to getRule: a new rule, or one of those that there are."""
@@ -116,9 +127,14 @@ class RuleTable:
     def _save(self, uuid: str, fields: Fields, username: str) -> Reply:
         if wrong := validate(fields, self.interfaces, self.aliases):
             return {"result": "failed", "validations": wrong}
+        self._check_may_save()
         _stamp(fields, "updated", username)
         self._rules[uuid] = fields
         return {"result": "saved", "uuid": uuid}
+
+    def _check_may_save(self) -> None:
+        if self.read_only:
+            raise ReadOnlyError
 
     def _next_sequence(self) -> str:
         return str(max((int(r["sequence"]) for r in self._rules.values()), default=100) + 100)
@@ -196,6 +212,3 @@ def _stamp(fields: Fields, what: str, username: str) -> None:
     fields[f"{what}.username"] = username
     fields[f"{what}.time"] = f"{time.time():.2f}"
     fields[f"{what}.description"] = "/api.php made changes"
-
-
-__all__ = ["Reply", "RuleTable", "ports_of"]

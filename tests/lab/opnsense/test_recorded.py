@@ -277,6 +277,20 @@ async def test_read_only_user() -> None:
         )
 
 
+async def test_a_read_only_user_is_denied_only_what_would_be_saved() -> None:
+    """As the source has it: the check is where the configuration is saved."""
+    account = Account(name="ro", read_only=True)
+    async with OPNsense(accounts=[account]) as firewall, client_of(firewall) as client:
+        made = firewall.table.add(rule()["rule"], "root")
+        assert await client.post(f"delRule/{NOBODY}") == {"result": "not found"}
+        invalid = await client.post("addRule", rule(target="not an ip"))
+        assert invalid["result"] == "failed"
+        for path in ("delRule", "toggleRule"):
+            status, _ = await client.ask("POST", f"{D_NAT}/{path}/{made['uuid']}", {})
+            assert status == 500
+        assert firewall.table[str(made["uuid"])]["disabled"] == "0"
+
+
 async def test_apply(client: Client) -> None:
     assert await client.post("apply") == {"status": "OK\n\n"}
     assert await client.ask("GET", f"{D_NAT}/apply") == (200, {"status": "error"})

@@ -202,22 +202,22 @@ async def test_permission_is_checked_with_nothing_open(home: Home) -> None:
         await put(row)
 
     home.box.sharing.put = watch  # type: ignore[method-assign]  # to see every row
-    await home.driver.check_permission()
+    await home.driver.check_rights()
     assert seen == [False]
     assert not home.box.sharing.rows
     home.box.sharing.permitted.clear()
     with pytest.raises(NotPermittedError) as raised:
-        await home.driver.check_permission()
+        await home.driver.check_rights()
     assert raised.value.reason is Refusal.FRITZBOX_NOT_TICKED
     home.box.connection.second_factor = True
     with pytest.raises(SecondFactorError):
-        await home.driver.check_permission()
+        await home.driver.check_rights()
 
 
 async def test_permission_is_not_asked_for_on_a_port_in_use(home: Home) -> None:
     taken = Sharing(protocol="UDP", external_port=65534, host="127.0.0.1", internal_port=9)
     await home.box.sharing.put(taken)
-    await home.driver.check_permission()
+    await home.driver.check_rights()
     assert home.box.sharing.rows == (taken,)
 
 

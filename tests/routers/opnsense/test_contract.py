@@ -26,6 +26,22 @@ async def test_connect(home: Home) -> None:
     assert not home.firewall.table.uuids
 
 
+async def test_rights_are_checked_with_nothing_open(home: Home) -> None:
+    home.add_foreign(8080)
+    before = home.saved()
+    seen: list[str] = []
+
+    def on_request(action: str) -> None:
+        seen.append(action)
+        for rule in home.firewall.table.in_order():
+            assert rule["destination.port"] == "8080" or rule["disabled"] == "1"
+
+    home.firewall.on_request = on_request
+    await home.driver.check_rights()
+    assert seen == ["addRule", "delRule"]
+    assert home.saved() == before
+
+
 async def test_capabilities(home: Home) -> None:
     can = home.driver.capabilities
     assert can.listing is Listing.FULL

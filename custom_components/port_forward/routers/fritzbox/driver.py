@@ -114,7 +114,7 @@ class FritzBoxRouter(UpnpRouter):
         assert isinstance(wan, FritzWan)  # noqa: S101  see _attach
         return wan
 
-    async def check_permission(self) -> None:
+    async def check_rights(self) -> None:
         """Find out whether the box lets this machine share ports, by a row that is switched off.
 
         Raises NotPermittedError with the reason, SecondFactorError, and what

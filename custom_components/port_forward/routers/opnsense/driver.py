@@ -28,21 +28,20 @@ from ..model import (
 from ..router import Router
 from ..upnp.tag import description_of, forward_id_of
 from ..upnp.transport import TIMEOUT
-from .api import D_NAT, RIGHTS, STATES, SYSTEM, Api
+from .api import INTERFACES, RIGHTS, STATES, SYSTEM, Api
 from .conflict import check_free
 from .interfaces import Interface, read_interfaces
 from .opening import Opening, is_tagged_like
+from .rights import missing_rights, read_choices, try_to_write
 from .rule import Rule, plain
 from .rulebook import APPLY_TIMEOUT, RuleBook
-from .states import end_connections, may_end_connections
+from .states import end_connections
 
 INTERFACE = "interface"
 """Key of the settings: the interface to the internet, `wan` unless it is told."""
 
 KEEPS_CONNECTIONS = "keeps_connections"
 """Key of `learned`: why connections cannot be ended when a port is closed."""
-
-_NO_RULE = "00000000-0000-0000-0000-000000000000"
 
 
 def from_settings(
@@ -108,57 +107,43 @@ class OPNsenseRouter(Router):
 
     @override
     async def connect(self) -> RouterInfo:
-        """Check that the user may do all that is needed, and find out who the firewall is.
+        """Check that the user may see the rules, and find out who the firewall is.
 
         Raises AuthenticationFailedError, MissingRightsError, TooOldError, and
         UnsupportedError when it has no such interface.
         """
-        await self._check_interface()
-        # There is no such rule, so this changes nothing but tells who may write.
-        await self._api.write(f"{D_NAT}/delRule/{_NO_RULE}")
-        missing = [await self._missing_states()]
-        version = None
-        try:
-            versions = (await self._api.read(SYSTEM)).get("versions")
-            version = str(versions[0]) if isinstance(versions, list) and versions else None
-        except MissingRightsError:
-            missing.append(RIGHTS[SYSTEM])
-        self._may_read_interfaces = True
-        interfaces = await self._read_interfaces()
-        if not self._may_read_interfaces:
-            missing.append(next(name for part, name in RIGHTS.items() if "interfaces" in part))
-        self.missing_rights = tuple(filter(None, missing))
-        lan = next((i for i in interfaces if i.mac and not i.gateways), None)
-        return RouterInfo(
-            unique_id=lan.mac if lan and lan.mac else self._api.host,
-            name="OPNsense",
-            manufacturer="Deciso",
-            model="OPNsense",
-            version=version,
-            configuration_url=self._api.url,
-        )
-
-    async def _check_interface(self) -> None:
-        template = (await self._api.read(f"{D_NAT}/getRule")).get("rule")
-        choices = template.get("interface") if isinstance(template, dict) else None
-        if not isinstance(choices, dict):
-            raise ProtocolError(host=self._api.host, detail="getRule: no interfaces")
-        self.interfaces = {
-            key: str(choice.get("value", key)) if isinstance(choice, dict) else key
-            for key, choice in choices.items()
-        }
+        self.interfaces = await read_choices(self._api)
         if self._interface not in self.interfaces:
             detail = f"it has no interface {self._interface}"
             raise UnsupportedError(host=self._api.host, detail=detail)
-
-    async def _missing_states(self) -> str:
-        try:
-            await may_end_connections(self._api)
-        except MissingRightsError:
-            self._learned[KEEPS_CONNECTIONS] = "missing_rights"
-            return RIGHTS[STATES]
+        self.missing_rights = await missing_rights(self._api)
         self._learned.pop(KEEPS_CONNECTIONS, None)
-        return ""
+        if RIGHTS[STATES] in self.missing_rights:
+            self._learned[KEEPS_CONNECTIONS] = "missing_rights"
+        self._may_read_interfaces = RIGHTS[INTERFACES] not in self.missing_rights
+        lan = (i for i in await self._read_interfaces() if i.mac and not i.gateways)
+        return RouterInfo(
+            unique_id=next((i.mac for i in lan if i.mac), self._api.host),
+            name="OPNsense",
+            manufacturer="Deciso",
+            model="OPNsense",
+            version=await self._version(),
+            configuration_url=self._api.url,
+        )
+
+    async def check_rights(self) -> None:
+        """Raise MissingRightsError when the user may not write; for the set-up.
+
+        A rule that is switched off is saved and deleted: nothing is open at any
+        time.
+        """
+        await try_to_write(self._book, self._interface)
+
+    async def _version(self) -> str | None:
+        if RIGHTS[SYSTEM] in self.missing_rights:
+            return None
+        versions = (await self._api.read(SYSTEM)).get("versions")
+        return str(versions[0]) if isinstance(versions, list) and versions else None
 
     @override
     async def snapshot(self, ours: Collection[PortMapping] = ()) -> Snapshot:

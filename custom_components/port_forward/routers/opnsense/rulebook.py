@@ -34,8 +34,8 @@ class RuleBook:
             raise ProtocolError(host=self._api.host, detail="searchRule: no rows")
         return tuple(read_rules(reply["rows"]))
 
-    async def add(self, wanted: PortMapping, fields: Fields) -> None:
-        """Ask for a rule, once. It is not in force before `apply`."""
+    async def add(self, wanted: PortMapping, fields: Fields) -> str:
+        """Ask for a rule, once, and return its id. It is not in force before `apply`."""
         reply = await self._api.write(f"{D_NAT}/addRule", {"rule": nested(fields)})
         if validations := reply.get("validations"):
             messages = validations.values() if isinstance(validations, dict) else [validations]
@@ -45,6 +45,7 @@ class RuleBook:
                 detail=short(" ".join(map(_text, messages))),
             )
         self._expect(reply, "addRule", "saved")
+        return str(reply.get("uuid", ""))
 
     async def toggle(self, uuid: str, *, enabled: bool) -> None:
         """Switch a rule on or off; it is not in force before `apply`."""
@@ -76,17 +77,17 @@ class RuleBook:
             if tries[rule.uuid] == _TRIES:
                 raise NotClosedError(port=port)
             tries[rule.uuid] += 1
-            await self._delete(rule.uuid, may_drop=tries[rule.uuid] < _TRIES)
+            try:
+                await self.delete(rule.uuid)
+            except DroppedError:
+                # It may have been carried out: the next look tells.
+                if tries[rule.uuid] == _TRIES:
+                    raise
         await self.apply()
 
-    async def _delete(self, uuid: str, *, may_drop: bool) -> None:
-        try:
-            reply = await self._api.write(f"{D_NAT}/delRule/{uuid}")
-        except DroppedError:
-            # It may have been carried out: the next look tells.
-            if may_drop:
-                return
-            raise
+    async def delete(self, uuid: str) -> None:
+        """Delete a rule, once; it is in force until `apply`. One that is not there is fine."""
+        reply = await self._api.write(f"{D_NAT}/delRule/{uuid}")
         self._expect(reply, "delRule", "deleted", "not found")
 
     def _expect(self, reply: Reply, action: str, *results: str) -> None:

@@ -24,11 +24,6 @@ async def end_connections(api: Api, mapping: PortMapping) -> None:
         await api.write(f"{STATES}/del_state/{state}")
 
 
-async def may_end_connections(api: Api) -> None:
-    """Raise MissingRightsError without the right to; asked by GET, nothing happens."""
-    await api.read(f"{STATES}/kill_states")
-
-
 def _carried(reply: Reply, mapping: PortMapping) -> set[str]:
     """Return the ids of both halves of each connection: as it came in, and as it went on.
 
