@@ -13,8 +13,9 @@ from ipaddress import IPv4Network, IPv6Network
 
 from ..errors import NotMappedError
 from ..model import Leases
+from ..rule_texts import network_of
 from .rest import ID, Rest, RestError, Row
-from .words import LONGEST, duration, duration_of, is_on, network_of
+from .words import LONGEST, duration, duration_of, is_on
 
 LISTS: Mapping[int, str] = {4: "ip/firewall/address-list", 6: "ipv6/firewall/address-list"}
 """The menus by the IP version."""

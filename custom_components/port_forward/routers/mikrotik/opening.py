@@ -81,6 +81,10 @@ class Opening:
                 if rule.mapping.key not in held:
                     held[rule.mapping.key] = await self._add(rule)
             granted = [await self._verify(rule, held[rule.mapping.key]) for rule in rules]
+            # From here on also rules that stood before may let somebody in by this call.
+            for rule in rules:
+                if not any(rule.mapping.same_rule(known) for known in self._ours):
+                    self._note_made(rule.mapping)
             leases = {
                 path: await self._admission(path).grant(
                     self._forward.allowed_source,

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from ..model import Forward, PortMapping, PortRange, Protocol
+from ..rule_texts import network_of, ports_of, source_of, sources_meet
 from ..upnp.tag import description_of, forward_id_of
 from .rest import ID, Row
 from .wan import Wan
-from .words import is_on, network_of, ports_of, source_of
+from .words import is_on
 
 NAT = "ip/firewall/nat"
 FILTER6 = "ipv6/firewall/filter"
@@ -229,7 +230,7 @@ def is_in_the_way(row: Row, wanted: PortMapping) -> bool:
         and any(
             ports.overlaps(wanted.external_ports) for ports in ports_of(row.get("dst-port", ""))
         )
-        and _sources_meet(row.get("src-address", ""), wanted.allowed_source)
+        and sources_meet(row.get("src-address", ""), wanted.allowed_source)
     )
 
 
@@ -240,7 +241,7 @@ def is_pinhole_for(row: Row, wanted: PortMapping, wan: Wan) -> bool:
         and wanted.protocols[0] in mapping.protocols
         and mapping.external_ports.overlaps(wanted.external_ports)
         and mapping.enabled
-        and _sources_meet(row.get("src-address", ""), wanted.allowed_source)
+        and sources_meet(row.get("src-address", ""), wanted.allowed_source)
         for mapping in read_filter6(row)
     )
 
@@ -277,14 +278,6 @@ def _is_for(row: Row, wanted: PortMapping) -> bool:
         )
         and (network is None or IPv6Address(wanted.internal_host) in network)
     )
-
-
-def _sources_meet(theirs: str, ours: str) -> bool:
-    """Tell whether a packet can come from both; a range or a name may be anything."""
-    one, other = network_of(theirs), network_of(ours)
-    if one is None or other is None or one.version != other.version:
-        return True
-    return one.network_address in other or other.network_address in one
 
 
 def _same(key: str, held: str, wanted: str) -> bool:

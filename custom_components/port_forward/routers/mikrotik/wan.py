@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
 from ..errors import UnsupportedError
+from ..rule_texts import network_of
 from ..upnp.addresses import is_public
 from .rest import Rest, Row
-from .words import is_on, network_of
+from .words import is_on
 
 STOCK_LIST = "WAN"
 """The interface list of the stock configuration, which its own firewall goes by."""

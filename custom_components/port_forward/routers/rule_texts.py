@@ -1,0 +1,39 @@
+"""What the rules of routers with an API of their own say in text: ports and sources."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from .model import PORT_MAX, PORT_MIN, PortRange
+
+ALL_PORTS = PortRange(first=PORT_MIN, last=PORT_MAX)
+
+
+def ports_of(text: str) -> tuple[PortRange, ...]:
+    """Read `80,443,8000-8010`; nothing, or what cannot be read, counts as all ports."""
+    try:
+        return tuple(PortRange.parse(part) for part in text.split(","))
+    except ValueError:
+        return (ALL_PORTS,)
+
+
+def network_of(text: str) -> IPv4Network | IPv6Network | None:
+    """Read an address or a network; None for a range, a name, or all but something."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def source_of(network: IPv4Network | IPv6Network | None) -> str:
+    """Write an allowed source; "" for any, and no prefix at a single address."""
+    if network is None or network.prefixlen == 0:
+        return ""
+    single = network.prefixlen == network.max_prefixlen
+    return str(network.network_address if single else network)
+
+
+def sources_meet(theirs: str, ours: str) -> bool:
+    """Tell whether a packet can come from both; a range or a name may be anything."""
+    one, other = network_of(theirs), network_of(ours)
+    if one is None or other is None or one.version != other.version:
+        return True
+    return one.network_address in other or other.network_address in one
