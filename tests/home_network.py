@@ -26,7 +26,7 @@ async def home_network() -> AsyncIterator[HomeNetwork]:
 def let_through() -> None:
     """Let a test speak to loopback and to the addresses of the lab."""
     pytest_socket.enable_socket()
-    # The last is asked which way the IPv6 internet is, and sent nothing.
     networks = ["127.0.0.0/8", "::1/128", "192.168.77.0/24", "11.22.33.0/24", "2a11:2233::/32"]
+    # To find out which way the IPv6 internet is; nothing is sent there.
     networks.append("2000::1/128")
     pytest_socket.socket_allow_hosts(networks, allow_unix_socket=True)

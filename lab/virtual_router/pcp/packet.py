@@ -122,8 +122,11 @@ def read_request(data: bytes) -> Request | None:
     )
 
 
-def read_map(request: Request, *, third_party: bool) -> MapRequest:
-    """Read what a MAP request asks for, with THIRD_PARTY if that is allowed. Raises PcpError."""
+def read_map(request: Request, *, third_party: bool, heeds_filters: bool = True) -> MapRequest:
+    """Read what a MAP request asks for, with THIRD_PARTY if that is allowed. Raises PcpError.
+
+    A router that does not heed FILTER does not look into it either.
+    """
     if len(request.rest) < _MAP.size:
         raise PcpError(Result.MALFORMED_REQUEST)
     nonce, protocol, internal_port, external_port, external = _MAP.unpack_from(request.rest)
@@ -143,7 +146,7 @@ def read_map(request: Request, *, third_party: bool) -> MapRequest:
         understood += raw
         if code == _THIRD_PARTY:
             host = _third_party(value, request.client)
-        elif code == _FILTER_CODE:
+        elif code == _FILTER_CODE and heeds_filters:
             filters.append(_filter(value, request.client))
     return MapRequest(
         lifetime=request.lifetime,

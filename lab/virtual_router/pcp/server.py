@@ -223,7 +223,11 @@ class PcpServer:
             packet.check_announce(request)
             return packet.announcement(self.epoch)
         third_party = self._settings.third_party and Quirk.Q47 not in self._quirks
-        asked = packet.read_map(request, third_party=third_party)
+        asked = packet.read_map(
+            request,
+            third_party=third_party,
+            heeds_filters=Quirk.Q19_PCP not in self._quirks,
+        )
         return packet.map_reply(asked, await self._map(asked), self.epoch)
 
     async def _map(self, asked: packet.MapRequest) -> packet.Granted:

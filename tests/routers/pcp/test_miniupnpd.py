@@ -43,7 +43,7 @@ def _lab_is_the_network(_loopback_is_the_network: None) -> None:
     pytest_socket.enable_socket()
     pytest_socket.socket_allow_hosts(
         # The last one is never sent to, see `Client.own_address6`.
-        ["127.0.0.0/8", "192.168.77.0/24", "2a11:2233:77::/64", "2001:db8::1"],
+        ["127.0.0.0/8", "192.168.77.0/24", "2a11:2233:77::/64", "2000::1"],
         allow_unix_socket=True,
     )
 

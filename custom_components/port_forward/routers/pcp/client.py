@@ -5,6 +5,7 @@ from enum import IntEnum
 from ipaddress import IPv6Address
 
 from ..errors import ProtocolError, RouterTimeoutError, RouterUnreachableError, UnsupportedError
+from ..ipv6 import GLOBAL
 from . import natpmp, packets
 from .exchange import NATPMP_REPEATS, PCP_REPEATS, TIMEOUT, Exchange, Repeats, Server
 from .packets import Address, BadPacketError, MapRequest, OtherVersionError, Result
@@ -15,8 +16,8 @@ from .refusal import other_address
 _PCP_SHARE = 3 / 8
 _PCP_REPEAT = 1 / 8
 
-# Nothing is sent there: it is a host of an example (RFC 3849).
-_ON_THE_INTERNET = Server(IPv6Address("2001:db8::1"))
+# Nothing is sent there.
+_ON_THE_INTERNET = Server(GLOBAL[1])
 
 
 class Version(IntEnum):

@@ -159,7 +159,7 @@ class UpnpRouter(Router):
             self._learned.setdefault(LISTING, Listing.PARTIAL)
         elif mappings and not unlisted:
             self._learned.pop(LISTING, None)
-        rows += await self._pinholes.look(wan.service, pinholes)
+        rows += await self._pinholes.look(wan, pinholes)
         await state.after_the_table(wan, rows)
         return Snapshot(
             taken_at=self._clock(),
@@ -223,7 +223,7 @@ class UpnpRouter(Router):
         """
         mappings, pinholes = _by_family(self.plan(forward))
         wan = await self._wan()
-        granted6 = await self._pinholes.open(wan.service, pinholes, lease, ours)
+        granted6 = await self._pinholes.open(wan, pinholes, lease, ours)
         if not mappings:
             return granted6
         opening = Opening(wan, self._state, forward, lease, ours, self._learned)
@@ -231,7 +231,7 @@ class UpnpRouter(Router):
             return await opening.run(mappings) + granted6
         except RouterError as error:
             made = new(granted6, ours)
-            error.left += await self._pinholes.take_back(wan.service, made)
+            error.left += await self._pinholes.take_back(wan, made)
             raise
 
     @override
@@ -239,7 +239,7 @@ class UpnpRouter(Router):
         """Remove `mapping`, unless something else stands in its place, and make sure."""
         wan = await self._wan()
         if mapping.is_pinhole:
-            await self._pinholes.close(wan.service, mapping)
+            await self._pinholes.close(wan, mapping)
         else:
             await remove(wan, mapping, lambda row: row.target == mapping.target)
 

@@ -43,10 +43,11 @@ class Firewall:
         self._timeout = timeout
 
     async def add(self, mapping: PortMapping, lease: int) -> str:
-        """Ask for a pinhole, or renew the one that is there; return its id.
+        """Ask for a pinhole, and return its id.
 
         `lease` is in seconds. The same arguments give the same id (section
-        2.5.3), so that asking again tells which pinhole is ours.
+        2.5.3), so that asking again tells which pinhole is ours. It is no way to
+        renew one, though: after it miniupnpd 2.3.1 forgets to end it.
         """
         (protocol,) = mapping.protocols
         arguments = {
@@ -61,6 +62,15 @@ class Firewall:
         if not unique_id:
             raise ProtocolError(host=self._host, detail="AddPinhole: no UniqueID")
         return unique_id
+
+    async def update(self, unique_id: str, lease: int) -> None:
+        """Renew a pinhole; `lease` is in seconds. Raises NoSuchPinholeError."""
+        try:
+            await self._call("UpdatePinhole", {"UniqueID": unique_id, "NewLeaseTime": str(lease)})
+        except UpnpFault as fault:
+            if fault.code in _GONE:
+                raise NoSuchPinholeError from fault
+            raise
 
     async def packets(self, unique_id: str) -> int | None:
         """Return how many packets it has let in, None where the router does not count.

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address
-from typing import Final
+from typing import Final, Self, override
 from urllib.parse import urlsplit
 
 from ..errors import (
@@ -23,7 +23,9 @@ from .firewall import LONGEST_LEASE, Firewall, NoSuchPinholeError
 from .refusal import NOT_AUTHORIZED, not_permitted
 from .soap import UpnpFault
 from .transport import NotConnectedError, Transport
+from .wan import WanConnection
 
+_DRIFT: Final = timedelta(minutes=2)
 _LOWEST_FREE_PORT: Final = 1024
 _SPACE_EXHAUSTED: Final = 701
 _REASONS: Final = {
@@ -33,12 +35,50 @@ _REASONS: Final = {
 }
 
 
-class Pinholes:
-    """The pinholes of one router.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Grant:
+    """What is known of a pinhole that was made: `17 2026-11-22T18:00:00+00:00 2026-11-01T…`.
 
-    The `id` of their mappings is that of the router and when its lease ends,
-    because the router tells that of none: `17 2026-11-22T18:00:00+00:00`.
+    Its id at the router, "" for one that is not known. When its lease ends,
+    because the router tells that of none. And when the router began: after a
+    restart its ids begin anew, so that this one may be another's.
     """
+
+    unique_id: str = ""
+    until: datetime | None = None
+    born: datetime | None = None
+
+    @classmethod
+    def parse(cls, mapping: PortMapping | None) -> Self:
+        """Read the id of a mapping, which is empty before it was granted."""
+        if mapping is None or not mapping.id:
+            return cls()
+        unique_id, until, born = mapping.id.split(" ")
+        return cls(
+            unique_id=unique_id,
+            until=datetime.fromisoformat(until),
+            born=datetime.fromisoformat(born) if born else None,
+        )
+
+    @override
+    def __str__(self) -> str:
+        """Return what `parse` reads."""
+        until = self.until.isoformat() if self.until else ""
+        return f"{self.unique_id} {until} {self.born.isoformat() if self.born else ''}"
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether its lease has ended."""
+        return self.until is not None and self.until <= now
+
+    def is_lost(self, born: datetime | None) -> bool:
+        """Tell whether the router has begun anew since, give or take what clocks drift."""
+        if self.born is None or born is None:
+            return False
+        return abs(born - self.born) > _DRIFT
+
+
+class Pinholes:
+    """The pinholes of one router; the `id` of their mappings is a `_Grant`."""
 
     def __init__(
         self,
@@ -58,7 +98,7 @@ class Pinholes:
 
     async def open(
         self,
-        wan: WanService,
+        wan: WanConnection,
         plan: Sequence[PortMapping],
         lease: timedelta,
         ours: Collection[PortMapping],
@@ -70,82 +110,111 @@ class Pinholes:
         granted: list[PortMapping] = []
         try:
             for wanted in plan:
-                granted.append(  # noqa: PERF401  what was granted before an error counts
-                    await self._open_one(wan, wanted, lease)
-                )
+                held = next((known for known in ours if known.same_rule(wanted)), None)
+                granted.append(await self._open_one(wan, wanted, held, lease))
         except RouterError as error:
             error.left = await self.take_back(wan, new((*granted, *error.left), ours))
             raise
         return tuple(granted)
 
     async def _open_one(
-        self, wan: WanService, wanted: PortMapping, lease: timedelta
+        self,
+        wan: WanConnection,
+        wanted: PortMapping,
+        held: PortMapping | None,
+        lease: timedelta,
     ) -> PortMapping:
-        firewall = await self._firewall(wan, wanted)
+        firewall = await self._firewall(wan.service, wanted)
         seconds = min(int(lease.total_seconds()) or LONGEST_LEASE, LONGEST_LEASE)
-        until = self._clock() + timedelta(seconds=seconds)
+        born = await self._born(wan)
+        grant = _Grant(until=self._clock() + timedelta(seconds=seconds), born=born)
         try:
-            unique_id = await firewall.add(wanted, seconds)
-            granted = replace(
-                wanted, id=f"{unique_id} {until.isoformat()}", lease=timedelta(seconds=seconds)
-            )
+            grant = replace(grant, unique_id=await self._renewed(firewall, held, seconds, born))
+            if not grant.unique_id:
+                grant = replace(grant, unique_id=await firewall.add(wanted, seconds))
             # Read back: some routers say yes to everything.
-            return replace(granted, hits=await firewall.packets(unique_id))
+            hits = await firewall.packets(grant.unique_id)
         except NoSuchPinholeError:
             raise NotMappedError(port=str(wanted.external_ports)) from None
         except UpnpFault as fault:
             raise _explain(fault, wanted) from fault
         except RouterUnreachableError as error:
             if not isinstance(error, NotConnectedError):
-                error.left = (replace(wanted, id=f" {until.isoformat()}"),)
+                error.left = (replace(wanted, id=str(grant)),)
             raise
+        return replace(wanted, id=str(grant), lease=timedelta(seconds=seconds), hits=hits)
 
-    async def look(self, wan: WanService, ours: Collection[PortMapping]) -> list[PortMapping]:
+    async def _renewed(
+        self, firewall: Firewall, held: PortMapping | None, seconds: int, born: datetime | None
+    ) -> str:
+        """Renew what is held and return its id, "" where it has to be made."""
+        grant = _Grant.parse(held)
+        if held is None or grant.is_lost(born):
+            return ""
+        if not grant.unique_id:
+            # Made, perhaps, before a crash of ours. Added once more it would not end.
+            await self._remove(firewall, held, await firewall.add(held, 1))
+            return ""
+        try:
+            await firewall.update(grant.unique_id, seconds)
+        except NoSuchPinholeError:
+            return ""
+        return grant.unique_id
+
+    async def look(self, wan: WanConnection, ours: Collection[PortMapping]) -> list[PortMapping]:
         """Return those of `ours` that stand, with their hits.
 
         One that cannot be asked for now is taken to stand until its lease ends.
         """
         standing = []
+        born = await self._born(wan) if ours else None
         for mapping in ours:
-            unique_id, until = _read_id(mapping)
+            grant = _Grant.parse(mapping)
             hits = None
+            if not grant.unique_id or grant.is_lost(born) or grant.is_over(self._clock()):
+                continue
             try:
-                if not unique_id or (until and until <= self._clock()):
-                    continue
-                hits = await (await self._firewall(wan, mapping)).packets(unique_id)
+                firewall = await self._firewall(wan.service, mapping)
+                hits = await firewall.packets(grant.unique_id)
             except NoSuchPinholeError:
                 continue
             except RouterError:
-                self._services.pop(wan.id, None)
+                self._services.pop(wan.service.id, None)
             standing.append(replace(mapping, hits=hits))
         return standing
 
-    async def close(self, wan: WanService, mapping: PortMapping) -> None:
+    async def close(self, wan: WanConnection, mapping: PortMapping) -> None:
         """Remove a pinhole and make sure that it is gone.
 
-        After a restart of the router its id may be that of another one, and
-        after a crash of ours it is not known. Asking for the pinhole once more
-        tells the id that it has now; until it is removed an instant later it
-        has a lease of a second.
+        Where its id is not known, after a crash of ours, asking for the pinhole
+        once more tells it; until it is removed an instant later it has a lease
+        of a second.
         """
-        unique_id, until = _read_id(mapping)
-        if until and until <= self._clock():
+        grant = _Grant.parse(mapping)
+        if grant.is_over(self._clock()) or grant.is_lost(await self._born(wan)):
             return
-        firewall = await self._firewall(wan, mapping)
+        firewall = await self._firewall(wan.service, mapping)
         try:
-            if unique_id:
-                await firewall.packets(unique_id)
-            unique_id = await firewall.add(mapping, 1)
-            await firewall.delete(unique_id)
-            if await firewall.packets(unique_id) is not None:
-                raise NotClosedError(port=str(mapping.external_ports))
+            unique_id = grant.unique_id or await firewall.add(mapping, 1)
+            await firewall.packets(unique_id)
+            await self._remove(firewall, mapping, unique_id)
         except NoSuchPinholeError:
             return
         except UpnpFault as fault:
             raise _explain(fault, mapping) from fault
 
+    async def _remove(self, firewall: Firewall, mapping: PortMapping, unique_id: str) -> None:
+        await firewall.delete(unique_id)
+        try:
+            # What does not count cannot be asked.
+            still_there = await firewall.packets(unique_id) is not None
+        except NoSuchPinholeError:
+            return
+        if still_there:
+            raise NotClosedError(port=str(mapping.external_ports))
+
     async def take_back(
-        self, wan: WanService, made: Sequence[PortMapping]
+        self, wan: WanConnection, made: Sequence[PortMapping]
     ) -> tuple[PortMapping, ...]:
         """Close what was made in vain; return what may still stand."""
         left = []
@@ -155,6 +224,11 @@ class Pinholes:
             except RouterError:
                 left.append(mapping)
         return tuple(left)
+
+    async def _born(self, wan: WanConnection) -> datetime | None:
+        """Return when the router began, None where it does not tell."""
+        uptime = (await wan.status()).uptime
+        return None if uptime is None else self._clock() - uptime
 
     async def _firewall(self, wan: WanService, mapping: PortMapping) -> Firewall:
         """Return the way to the firewall from the target's own address, where that is ours.
@@ -189,12 +263,6 @@ class Pinholes:
 def new(made: Collection[PortMapping], ours: Collection[PortMapping]) -> list[PortMapping]:
     """Return those that were not there before."""
     return [mapping for mapping in made if not any(map(mapping.same_rule, ours))]
-
-
-def _read_id(mapping: PortMapping) -> tuple[str, datetime | None]:
-    """Return the router's id of a pinhole, "" where it is not known, and when its lease ends."""
-    unique_id, _, until = mapping.id.partition(" ")
-    return unique_id, datetime.fromisoformat(until) if until else None
 
 
 def _explain(fault: UpnpFault, mapping: PortMapping) -> RouterError:
