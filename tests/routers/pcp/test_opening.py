@@ -433,6 +433,7 @@ async def test_ipv6_without_a_way_to_ask(server: FakeServer, driver: PcpRouter) 
         "00" * 12 + " 2 boot later -",
         "00" * 12 + " 2 boot 1e99 -",
         "00" * 12 + " 2 boot 5 nowhere",
+        "00" * 12 + " 1 boot 5 -",
     ],
 )
 def test_what_is_no_grant(text: str) -> None:

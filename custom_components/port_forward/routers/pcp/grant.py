@@ -11,7 +11,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Self, override
 
 from ..model import PortMapping
+from . import natpmp, packets
 from .packets import NONCE_LENGTH
+
+_VERSIONS = (natpmp.VERSION, packets.VERSION)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +43,8 @@ class Grant:
             if not rest:
                 return planned
             version, boot, until, address = rest
+            if int(version) not in _VERSIONS:
+                return None
             return replace(
                 planned,
                 version=int(version),
