@@ -9,11 +9,9 @@ LOGGER: Final = logging.getLogger(__package__)
 
 SUBENTRY_TYPE_FORWARD: Final = "forward"
 
-# Entry data: which driver speaks to the router, where, to which of its WANs,
-# and where a router of PCP is reached over IPv6.
+# Entry data: which driver speaks to the router, where, and to which of its WANs.
 CONF_DRIVER: Final = "driver"
 CONF_WAN: Final = "wan"
-CONF_HOST6: Final = "host6"
 
 # Entry options; times are in seconds.
 CONF_REFRESH_INTERVAL: Final = "refresh_interval"

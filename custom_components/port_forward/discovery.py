@@ -12,10 +12,9 @@ from homeassistant.config_entries import SOURCE_IGNORE, ConfigEntry
 from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.service_info.ssdp import ATTR_UPNP_FRIENDLY_NAME, SsdpServiceInfo
-from yarl import URL
 
 from .const import LOGGER
-from .gateway import default_gateways, default_gateways6
+from .gateway import default_gateways
 from .routers.errors import RouterError
 from .routers.pcp import PcpRouter
 from .routers.pcp.exchange import PORT as PCP_PORT
@@ -64,27 +63,6 @@ async def async_find_pcp(address: IPv4Address, port: int = PCP_PORT) -> Mapping[
         LOGGER.debug("%s speaks neither PCP nor NAT-PMP: %s", address, error)
         return {}
     return {pcp_url(address, port): info.name}
-
-
-async def async_find_pcp6(hass: HomeAssistant, url: str) -> str | None:
-    """Return where the gateway at such a URL speaks PCP over IPv6, with its port, if it does.
-
-    It is the default gateway of the same network for both, and has the port of
-    its IPv4 address.
-    """
-    where = URL(url)
-    gateway = IPv4Address(where.host or "")
-    for interface in await _async_interfaces(hass):
-        if gateway in await hass.async_add_executor_job(default_gateways, {interface}):
-            for gateway6 in await hass.async_add_executor_job(default_gateways6, {interface}):
-                server = f"[{gateway6}]:{where.explicit_port or PCP_PORT}"
-                try:
-                    await PcpRouter(server, timeout=_PROBE_TIMEOUT).connect()
-                except RouterError as error:
-                    LOGGER.debug("%s does not speak PCP: %s", server, error)
-                else:
-                    return server
-    return None
 
 
 def pcp_url(address: IPv4Address, port: int = PCP_PORT) -> str:
@@ -150,9 +128,6 @@ async def _async_upnp_of(
 
 
 async def _async_gateways(hass: HomeAssistant) -> list[IPv4Address]:
-    return await hass.async_add_executor_job(default_gateways, await _async_interfaces(hass))
-
-
-async def _async_interfaces(hass: HomeAssistant) -> set[str]:
-    """Return the adapters that the user lets Home Assistant use."""
-    return {adapter["name"] for adapter in await async_get_adapters(hass) if adapter["enabled"]}
+    """Return the gateways behind the adapters that the user lets Home Assistant use."""
+    enabled = {adapter["name"] for adapter in await async_get_adapters(hass) if adapter["enabled"]}
+    return await hass.async_add_executor_job(default_gateways, enabled)

@@ -77,7 +77,6 @@ def own_loopback() -> str:
 def gateway_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the kernel know no route."""
     monkeypatch.setattr(gateway, "ROUTE_TABLE", tmp_path / "no_route_table")
-    monkeypatch.setattr(gateway, "ROUTE_TABLE6", tmp_path / "no_route_table")
 
 
 @pytest.fixture
@@ -86,7 +85,6 @@ def route_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "route"
     path.write_text("the header\n")
     monkeypatch.setattr(gateway, "ROUTE_TABLE", path)
-    monkeypatch.setattr(gateway, "ROUTE_TABLE6", tmp_path / "route6")
     return path
 
 

@@ -1,6 +1,6 @@
-"""Rows of the kernel's route tables, as a home's would be."""
+"""Rows of the kernel's route table, as a home's would be."""
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 
 HEADER = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
 
@@ -16,15 +16,4 @@ def route(
     destination_hex = IPv4Address(destination).packed[::-1].hex().upper()
     return (
         f"{interface}\t{destination_hex}\t{gateway_hex}\t{flags:04X}\t0\t0\t0\t00000000\t0\t0\t0\n"
-    )
-
-
-def route6(interface: str, to: str, destination: str = "::", flags: int = 3) -> str:
-    """Return a row of the kernel's route table for IPv6."""
-    destination_hex, gateway_hex = (IPv6Address(text).packed.hex() for text in (destination, to))
-    prefix = "00" if destination == "::" else "40"
-    none = "0" * 32
-    return (
-        f"{destination_hex} {prefix} {none} 00 {gateway_hex} "
-        f"00000400 00000001 00000000 {flags:08x} {interface:>8}\n"
     )

@@ -15,7 +15,7 @@ from custom_components.port_forward.discovery import async_find_routers, async_t
 from lab.virtual_router import Fault, Quirk, VirtualRouter
 
 from .announcing import GATEWAY, announce, set_up_ssdp
-from .routes import HEADER, route, route6
+from .routes import HEADER, route
 
 
 @pytest.fixture
@@ -59,23 +59,9 @@ def test_default_gateways(route_table: Path) -> None:
     assert gateway.default_gateways(set()) == []
 
 
-def test_default_gateways_over_ipv6(route_table: Path) -> None:
-    gateway.ROUTE_TABLE6.write_text(
-        route6("eth0", "fe80::1")
-        + route6("eth0", "fd00::1")
-        + route6("eth0", "fe80::2", destination="fd01::")
-        + route6("ppp0", "::", flags=1)
-        + route6("tun0", "fe80::3")
-    )
-    assert gateway.default_gateways6({"eth0", "ppp0"}) == ["fe80::1%eth0", "fd00::1"]
-    assert gateway.default_gateways6(set()) == []
-
-
 def test_no_route_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "ROUTE_TABLE", tmp_path / "missing")
-    monkeypatch.setattr(gateway, "ROUTE_TABLE6", tmp_path / "missing")
     assert gateway.default_gateways({"eth0"}) == []
-    assert gateway.default_gateways6({"eth0"}) == []
 
 
 @pytest.mark.parametrize("notify", [False, True], ids=["answer", "notify"])

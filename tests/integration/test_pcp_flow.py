@@ -1,15 +1,12 @@
 """Adding and changing routers that speak PCP or NAT-PMP, and those that speak UPnP besides."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import override
 
 import pytest
-import pytest_socket
 from homeassistant.config_entries import SOURCE_IGNORE, ConfigEntryState
 from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
@@ -21,12 +18,11 @@ from custom_components.port_forward.const import DOMAIN
 from custom_components.port_forward.router_flow import typed_in
 from custom_components.port_forward.routers.upnp import search
 from lab.virtual_router import Fault, Pcp, VirtualRouter
-from lab.virtual_router.pcp.packet import announcement
 
 from .announcing import set_up_ssdp
 from .conftest import add_forward, forward_data, ledger_of, ledger_path, set_up, state_of, switch
 from .flows import added, assert_abort, assert_form, default, options, start, submit
-from .routes import HEADER, route, route6
+from .routes import HEADER, route
 
 pytestmark = pytest.mark.usefixtures("gateway_is_unknown")
 
@@ -237,44 +233,6 @@ async def test_default_gateway_is_offered(
     }
     assert default(step, CONF_URL) == both.description_url
     assert added(hass, await submit(hass, step, url=pcp)).unique_id == f"pcp-{both.lan_host}"
-
-
-async def test_gateway_over_ipv6(
-    hass: HomeAssistant, own_loopback: str, route_table: Path, loopback_enabled: None
-) -> None:
-    """The default gateway of both is one router; it is asked for pinholes over IPv6."""
-    # To the last one nothing is sent: connecting tells which address of ours the internet sees.
-    hosts = ["127.0.0.0/8", "::1", "2000::1"]
-    pytest_socket.socket_allow_hosts(hosts, allow_unix_socket=True)
-    route_table.write_text(HEADER + route("lo", own_loopback))
-    (route_table.parent / "route6").write_text(route6("lo", "::1"))
-    async with VirtualRouter(upnp=False, lan_host=own_loopback, pcp=Pcp()) as router:
-        url = f"pcp://{own_loopback}:{router.pcp_port}"
-        step = await submit(hass, await start(hass), url=url)
-        assert "host6" not in added(hass, step).data, "nobody answers there yet"
-        await hass.config_entries.async_remove(step["result"].entry_id)
-
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            Announcer, local_addr=("::1", router.pcp_port)
-        )
-        try:
-            entry = added(hass, await submit(hass, await start(hass), url=url))
-        finally:
-            transport.close()
-        assert entry.data["host6"] == f"[::1]:{router.pcp_port}"
-
-
-class Announcer(asyncio.DatagramProtocol):
-    """Answers as a server of PCP that has just begun."""
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
-
-    @override
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._transport.sendto(announcement(0), addr)
 
 
 class TestReconfigure:

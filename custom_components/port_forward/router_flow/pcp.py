@@ -9,8 +9,7 @@ from homeassistant.data_entry_flow import AbortFlow
 from yarl import URL
 
 from ..backend import async_begin_anew, async_seconds_to_run_out
-from ..const import CONF_DRIVER, CONF_HOST6
-from ..discovery import async_find_pcp6
+from ..const import CONF_DRIVER
 from ..routers.errors import RouterUnreachableError
 from ..routers.registry import DRIVERS
 from .address import PCP, AddressError
@@ -20,20 +19,16 @@ from .base import RouterFlow
 class PcpSteps(RouterFlow):
     """Takes a gateway that answers, and asks before another one takes its place."""
 
-    _host6: str | None
-
     async def _async_take_pcp(self, url: str) -> ConfigFlowResult:
         """Go on with the router at a URL such as `pcp://192.168.1.1`.
 
         Raises AddressError and RouterError.
         """
         self._url = url
-        self._host6 = None
         try:
             self._info = await DRIVERS[PCP](self._session, self._pcp_data(), learned={}).connect()
         except RouterUnreachableError as error:
             raise AddressError("no_pcp", field="base", **error.placeholders) from error
-        self._host6 = await async_find_pcp6(self.hass, url)
         entry = await self.async_set_unique_id(self._info.unique_id, raise_on_progress=False)
         if self.source == SOURCE_RECONFIGURE:
             changed = self._get_reconfigure_entry()
@@ -89,5 +84,4 @@ class PcpSteps(RouterFlow):
         return self.async_update_and_abort(entry)
 
     def _pcp_data(self) -> dict[str, str]:
-        data = {CONF_DRIVER: PCP, CONF_URL: self._url}
-        return data | ({CONF_HOST6: self._host6} if self._host6 else {})
+        return {CONF_DRIVER: PCP, CONF_URL: self._url}

@@ -26,9 +26,8 @@ class Driver(Protocol):
 def _pcp(
     session: aiohttp.ClientSession, settings: Mapping[str, str], *, learned: Mapping[str, str]
 ) -> Router:
-    """Return the router at a `url` such as `pcp://192.168.1.1`; `host6` is its IPv6 address."""
-    host = settings["url"].removeprefix("pcp://")
-    return pcp(session, {**settings, "host": host}, learned=learned)
+    """Return the router at a `url` such as `pcp://192.168.1.1` or `pcp://192.168.1.1:5351`."""
+    return pcp(session, {"host": settings["url"].removeprefix("pcp://")}, learned=learned)
 
 
 DRIVERS: Mapping[str, Driver] = {"pcp": _pcp, "upnp": upnp}
