@@ -34,10 +34,13 @@ everything = pytest.mark.parametrize("do", EVERYTHING.values(), ids=EVERYTHING)
 
 
 @everything
-@pytest.mark.parametrize("wrong", ["username", "password"])
-async def test_wrong_user_or_password(home: Home, do: Do, wrong: str) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [{"username": "wrong"}, {"password": "wrong"}, {"username": "with:colon"}, {"username": ""}],
+)
+async def test_wrong_user_or_password(home: Home, do: Do, wrong: dict[str, str]) -> None:
     with pytest.raises(AuthenticationFailedError) as raised:
-        await do(home.another_driver({wrong: "wrong"}))
+        await do(home.another_driver(wrong))
     assert raised.value.placeholders == {"host": "127.0.0.1"}
 
 

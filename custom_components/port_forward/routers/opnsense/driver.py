@@ -12,7 +12,6 @@ from ..errors import (
     MissingRightsError,
     NotClosedError,
     NotMappedError,
-    ProtocolError,
     RuleChangedError,
     UnsupportedError,
 )
@@ -35,13 +34,10 @@ from .opening import Opening, is_tagged_like
 from .rights import missing_rights, read_choices, try_to_write
 from .rule import Rule, plain
 from .rulebook import APPLY_TIMEOUT, RuleBook
-from .states import end_connections
+from .states import KEEPS_CONNECTIONS, end_connections
 
 INTERFACE = "interface"
 """Key of the settings: the interface to the internet, `wan` unless it is told."""
-
-KEEPS_CONNECTIONS = "keeps_connections"
-"""Key of `learned`: why connections cannot be ended when a port is closed."""
 
 
 def from_settings(
@@ -241,7 +237,7 @@ class OPNsenseRouter(Router):
         await self._book.remove(
             str(mapping.external_ports), lambda rule: self._is_ours(rule, mapping)
         )
-        await self._end_connections(mapping)
+        await end_connections(self._api, mapping, await self._book.rules(), self._learned)
 
     async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
         """Switch the rule that `mapping.id` names on or off and return it as read back.
@@ -263,7 +259,7 @@ class OPNsenseRouter(Router):
             kind = NotMappedError if enabled else NotClosedError
             raise kind(port=str(mapping.external_ports))
         if not enabled:
-            await self._end_connections(mapping)
+            await end_connections(self._api, mapping, await self._book.rules(), self._learned)
         return replace(mapping, enabled=enabled, description=after.description)
 
     def _named(self, rules: Sequence[Rule], mapping: PortMapping) -> Rule:
@@ -281,30 +277,6 @@ class OPNsenseRouter(Router):
     async def _address(self) -> IPv4Address | None:
         own = (i for i in await self._read_interfaces() if i.id == self._interface)
         return next((interface.address for interface in own), None)
-
-    async def _end_connections(self, mapping: PortMapping) -> None:
-        """End what `mapping` let in, as far as the user may, and no other rule lets in too."""
-        if KEEPS_CONNECTIONS in self._learned:
-            return
-        if any(self._lets_in(rule, mapping) for rule in await self._book.rules()):
-            return
-        try:
-            await end_connections(self._api, mapping)
-        except MissingRightsError:
-            self._learned[KEEPS_CONNECTIONS] = "missing_rights"
-        except ProtocolError as error:
-            # The rule is gone, which is what counts; a table too long to read stays too long.
-            self._learned[KEEPS_CONNECTIONS] = error.placeholders["detail"]
-
-    @staticmethod
-    def _lets_in(rule: Rule, mapping: PortMapping) -> bool:
-        ports = rule.external_ports
-        return (
-            rule.enabled
-            and rule.fields.get("target") == mapping.internal_host
-            and ports is not None
-            and ports.overlaps(mapping.external_ports)
-        )
 
 
 def _is_meant(rule: Rule, mapping: PortMapping) -> bool:

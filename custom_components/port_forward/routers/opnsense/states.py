@@ -6,22 +6,52 @@ where it is this machine; and the filter of that request loses the colons of an
 IPv6 address. Source: OPNsense's core, scripts/filter/lib/states.py.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Final
 
+from ..errors import MissingRightsError, ProtocolError
 from ..model import PortMapping
 from .api import STATES, Api, Reply
+from .rule import Rule
+
+KEEPS_CONNECTIONS: Final = "keeps_connections"
+"""Key of `learned`: why connections cannot be ended when a port is closed."""
 
 
-async def end_connections(api: Api, mapping: PortMapping) -> None:
-    """End what came in by `mapping`. Raises MissingRightsError without the right to."""
+async def end_connections(
+    api: Api, mapping: PortMapping, rules: Iterable[Rule], learned: MutableMapping[str, str]
+) -> None:
+    """End what came in by `mapping`, as far as the user may, and no rule lets in any more."""
+    if KEEPS_CONNECTIONS in learned or any(_lets_in(rule, mapping) for rule in rules):
+        return
+    try:
+        for state in sorted(_carried(await _query(api, mapping), mapping)):
+            await api.write(f"{STATES}/del_state/{state}")
+    except MissingRightsError:
+        learned[KEEPS_CONNECTIONS] = "missing_rights"
+    except ProtocolError as error:
+        # The rule is gone, which is what counts; a table too long to read stays too long.
+        learned[KEEPS_CONNECTIONS] = error.placeholders["detail"]
+
+
+def _lets_in(rule: Rule, mapping: PortMapping) -> bool:
+    ports = rule.external_ports
+    return (
+        rule.enabled
+        and rule.fields.get("target") == mapping.internal_host
+        and ports is not None
+        and ports.overlaps(mapping.external_ports)
+    )
+
+
+async def _query(api: Api, mapping: PortMapping) -> Reply:
     # Colons are taken out of what is searched for, so IPv6 is found by its port.
-    phrase = str(mapping.external_ports.first) if mapping.is_pinhole else mapping.internal_host
-    if mapping.is_pinhole and len(mapping.external_ports) > 1:
-        phrase = ""
+    phrase = mapping.internal_host
+    if mapping.is_pinhole:
+        single = len(mapping.external_ports) == 1
+        phrase = str(mapping.external_ports) if single else ""
     asked = {"current": 1, "rowCount": 9999, "searchPhrase": phrase}
-    reply = await api.read(f"{STATES}/query_states", asked)
-    for state in sorted(_carried(reply, mapping)):
-        await api.write(f"{STATES}/del_state/{state}")
+    return await api.read(f"{STATES}/query_states", asked)
 
 
 def _carried(reply: Reply, mapping: PortMapping) -> set[str]:
