@@ -101,6 +101,7 @@ async def test_rows_of_all_kinds(home: Home) -> None:
     home.add_foreign("", protocol="", **{"local-port": ""}, descr="everything")
     home.add_foreign("", protocol="gre", **{"local-port": ""}, descr="another protocol")
     home.add_foreign(84, nordr="1", descr="leads nowhere")
+    home.add_foreign(53, interface="lan", target="127.0.0.1", descr="catches DNS at home")
     rows = {row.description: row for row in (await home.driver.snapshot()).mappings}
     assert set(rows) == {
         "off",

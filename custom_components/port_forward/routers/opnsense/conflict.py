@@ -28,7 +28,7 @@ def in_the_way(
         and ports.overlaps(wanted.external_ports)
         and bool(set(rule.protocols) & set(wanted.protocols))
         and (6 if wanted.is_pinhole else 4) in rule.families
-        and interface in (rule.interfaces or {interface})
+        and rule.is_for(interface)
         and _share_sources(wanted, rule)
         and _share_destination(wanted, interface, address, rule)
     )

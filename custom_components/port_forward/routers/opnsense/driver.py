@@ -143,7 +143,11 @@ class OPNsenseRouter(Router):
 
     @override
     async def snapshot(self, ours: Collection[PortMapping] = ()) -> Snapshot:
-        """Return what is saved, and in force as far as we know; automatic rules are left out."""
+        """Return what is saved for our interface, and in force as far as we know.
+
+        Automatic rules are left out, and those of other interfaces: many
+        redirect what comes from the home, which opens nothing.
+        """
         own = next((i for i in await self._read_interfaces() if i.id == self._interface), None)
         rules = await self._book.rules()
         await self._settle(rules, ours)
@@ -152,7 +156,11 @@ class OPNsenseRouter(Router):
             external_address=own.address if own else None,
             connected=own.up if own else None,
             uptime=None,
-            mappings=tuple(mapping for rule in rules if (mapping := rule.mapping)),
+            mappings=tuple(
+                mapping
+                for rule in rules
+                if rule.is_for(self._interface) and (mapping := rule.mapping)
+            ),
             external_address6=own.address6 if own else None,
         )
 

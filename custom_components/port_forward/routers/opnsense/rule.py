@@ -42,10 +42,10 @@ class Rule:
         """Tell whether it leads somewhere, or just keeps later rules from doing so."""
         return self.fields.get("nordr") != "1"
 
-    @property
-    def interfaces(self) -> set[str]:
-        """Return the interfaces that it is for, none for all."""
-        return set(filter(None, self.fields.get("interface", "").split(",")))
+    def is_for(self, interface: str) -> bool:
+        """Tell whether it is for what comes in there; one without interfaces is for all."""
+        interfaces = self.fields.get("interface", "")
+        return not interfaces or interface in interfaces.split(",")
 
     @property
     def families(self) -> set[int]:
