@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
@@ -189,7 +190,7 @@ def _put(holder: dict[Any, Any] | list[Any], data: st.DataObject) -> None:
     if isinstance(holder[key], dict | list) and data.draw(st.integers(0, 4)):
         _put(holder[key], data)
     elif data.draw(st.integers(0, 3)):
-        holder[key] = data.draw(_odd)
+        holder[key] = deepcopy(data.draw(_odd))
     else:
         del holder[key]
 
