@@ -1,5 +1,6 @@
 """The coordinator: takes snapshots of one router and tells the entities."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -28,6 +29,7 @@ from .const import (
 from .forwards import ForwardSettings
 from .hosts import HostError, async_resolve_hosts, async_router_address
 from .openings import Activity, Keeper, Kind, Ledger, Opening
+from .pieces import in_pieces
 from .routers.errors import RouterError
 from .routers.model import Forward, Leases, RouterInfo, Snapshot
 from .routers.router import Router
@@ -75,6 +77,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         self._untold: deque[Activity] | None = deque(maxlen=_MOST_UNTOLD)
         # What the router last said that it began with (UPnP); kept over a restart of ours.
         self._boot_id = ledger.last_seen.boot_id if ledger.last_seen else None
+        self._showing: asyncio.Task[None] | None = None
         # Every forward of the user; None while its host does not resolve.
         self.forwards: dict[str, Forward | None] = {}
 
@@ -105,7 +108,8 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             raise _update_failed(error) from error
         if snapshot.boot_id is None:
             snapshot = replace(snapshot, boot_id=self._boot_id)
-        for subentry in self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):
+        forwards = tuple(self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD))
+        async for subentry in in_pieces(forwards):
             try:
                 self.forwards[subentry.subentry_id] = await self.async_forward(subentry.subentry_id)
             except HostError:
@@ -187,6 +191,26 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                 if forward_id is None or forward_id in forward_ids:
                     update()
             self._async_report_leases()
+
+    @callback
+    @override
+    def async_update_listeners(self) -> None:
+        """Let the entities show what a look has found, many of them in pieces."""
+        if self._showing:
+            self._showing.cancel()
+        # Eager: with few of them, all is shown when this returns.
+        self._showing = self.config_entry.async_create_task(
+            self.hass, self._async_show(), f"show {self.name}"
+        )
+
+    async def _async_show(self) -> None:
+        async for listener_id in in_pieces(tuple(self._listeners)):
+            if listener_id in self._listeners:  # It may have gone meanwhile.
+                update, _ = self._listeners[listener_id]
+                try:
+                    update()
+                except Exception:  # noqa: BLE001  as the base class has it: one is not the others
+                    LOGGER.exception("Could not show %s", self.name)
 
     @callback
     def async_listen(self, listener: Callable[[Activity], None]) -> CALLBACK_TYPE:

@@ -1,17 +1,20 @@
 """The base of all entities, and the mapping of errors for commands."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .const import DOMAIN
-from .coordinator import PortForwardCoordinator
+from .const import DOMAIN, SUBENTRY_TYPE_FORWARD
+from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .forwards import ForwardSettings
+from .pieces import in_pieces
 from .routers.errors import RouterError
 
 
@@ -50,6 +53,17 @@ class ForwardEntity(CoordinatorEntity[PortForwardCoordinator]):
                 coordinator.hass, (DOMAIN, entry_id), config_entry_id=entry_id
             ),
         )
+
+
+async def async_add_for_forwards(
+    entry: PortForwardConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    entities_of: Callable[[ConfigSubentry], Sequence[Entity]],
+) -> None:
+    """Add what `entities_of` returns for each forward; many would hold Home Assistant up."""
+    forwards = tuple(entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD))
+    async for subentry in in_pieces(forwards):
+        async_add_entities(entities_of(subentry), config_subentry_id=subentry.subentry_id)
 
 
 def router_device_info(coordinator: PortForwardCoordinator) -> DeviceInfo:

@@ -9,9 +9,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .announce import Details, details_of
-from .const import SUBENTRY_TYPE_FORWARD
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
-from .entity import ForwardEntity, RouterEntity
+from .entity import ForwardEntity, RouterEntity, async_add_for_forwards
 from .openings import Activity, Kind
 
 # They ask nothing of the router.
@@ -25,11 +24,11 @@ async def async_setup_entry(
 ) -> None:
     """Add one for the router and one for each forward."""
     async_add_entities([RouterActivity(entry.runtime_data, "activity")])
-    for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):
-        async_add_entities(
-            [ForwardActivity(entry.runtime_data, subentry, "activity")],
-            config_subentry_id=subentry.subentry_id,
-        )
+    await async_add_for_forwards(
+        entry,
+        async_add_entities,
+        lambda subentry: [ForwardActivity(entry.runtime_data, subentry, "activity")],
+    )
 
 
 class ActivityEntity(CoordinatorEntity[PortForwardCoordinator], EventEntity):

@@ -11,14 +11,15 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 
-from .const import SUBENTRY_TYPE_FORWARD
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
-from .entity import ForwardEntity, RouterEntity
+from .entity import ForwardEntity, RouterEntity, async_add_for_forwards
 from .openings import Phase
 from .routers.model import Capabilities
 
@@ -80,11 +81,14 @@ async def async_setup_entry(
         for description in SENSORS
         if description.has_fn(capabilities)
     )
-    for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):
-        sensors: list[SensorEntity] = [ClosesAtSensor(coordinator, subentry, "closes_at")]
+
+    def sensors_of(subentry: ConfigSubentry) -> list[Entity]:
+        sensors: list[Entity] = [ClosesAtSensor(coordinator, subentry, "closes_at")]
         if capabilities.chooses_external_port:
             sensors.append(ExternalPortSensor(coordinator, subentry, "external_port"))
-        async_add_entities(sensors, config_subentry_id=subentry.subentry_id)
+        return sensors
+
+    await async_add_for_forwards(entry, async_add_entities, sensors_of)
 
 
 class RouterSensor(RouterEntity, SensorEntity):

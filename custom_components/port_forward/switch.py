@@ -6,9 +6,8 @@ from homeassistant.components.switch import SwitchEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import SUBENTRY_TYPE_FORWARD
 from .coordinator import PortForwardConfigEntry
-from .entity import ForwardEntity, translated_errors
+from .entity import ForwardEntity, async_add_for_forwards, translated_errors
 from .exposure import async_guard_exposure
 from .forwards import ForwardSettings
 from .risk import risks_of
@@ -23,11 +22,11 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add a switch for each forward."""
-    for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD):
-        async_add_entities(
-            [ForwardSwitch(entry.runtime_data, subentry, "switch")],
-            config_subentry_id=subentry.subentry_id,
-        )
+    await async_add_for_forwards(
+        entry,
+        async_add_entities,
+        lambda subentry: [ForwardSwitch(entry.runtime_data, subentry, "switch")],
+    )
 
 
 class ForwardSwitch(ForwardEntity, SwitchEntity):

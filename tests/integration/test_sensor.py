@@ -157,7 +157,9 @@ async def test_external_address(
     assert state_of(hass, EXTERNAL_ADDRESS) == "203.0.113.7"
     router.wans[0].external_address = "198.51.100.99"
     await refresh(hass, entry)
+    await refresh(hass, entry)  # asked for in turns with the state of the connection
     assert state_of(hass, EXTERNAL_ADDRESS) == "198.51.100.99"
     router.wans[0].external_address = ""
+    await refresh(hass, entry)
     await refresh(hass, entry)
     assert state_of(hass, EXTERNAL_ADDRESS) == "unknown"

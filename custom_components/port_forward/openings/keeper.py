@@ -63,6 +63,7 @@ class Keeper:
         self._teller = Teller(on_activity)
         self._lock = asyncio.Lock()
         self._stopped = False
+        self._plans: dict[str, tuple[Forward, tuple[PortMapping, ...]]] = {}
         self._do = Operations(
             hass,
             router,
@@ -267,7 +268,13 @@ class Keeper:
                     LOGGER.info("%s is renewed again", opening.forward.name)
 
     def _planned(self, forward: Forward) -> tuple[PortMapping, ...]:
+        """Return what opening would ask for, thought out once for each look at the router."""
+        known = self._plans.get(forward.id)
+        if known and known[0] is forward:
+            return known[1]
         try:
-            return self._router.plan(forward)
+            plan = self._router.plan(forward)
         except RouterError:
-            return ()  # What this router can never hold is not open.
+            plan = ()  # What this router can never hold is not open.
+        self._plans[forward.id] = forward, plan
+        return plan

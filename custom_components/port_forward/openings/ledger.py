@@ -137,16 +137,13 @@ class Ledger:
         empty and usable.
         """
         try:
-            stored = await self._hass.async_add_executor_job(_read, self._path)
+            stored, openings = await self._hass.async_add_executor_job(_read, self._path)
         except LedgerUnreadableError:
             self.is_lost = True
             raise
         self.is_lost = stored.get("lost", False)
         self.learned = stored.get("learned", {})
-        self.openings = {
-            opening.forward.id: opening
-            for opening in map(_opening_from_json, stored.get("openings", ()))
-        }
+        self.openings = {opening.forward.id: opening for opening in openings}
         if seen := stored.get("last_seen"):
             self.last_seen = _seen_from_json(seen)
 
@@ -266,20 +263,19 @@ def _write(path: Path, data: dict[str, object]) -> None:
     save_json(str(path), data, private=True, atomic_writes=True)
 
 
-def _read(path: Path) -> _LedgerJson:
+def _read(path: Path) -> tuple[_LedgerJson, list[Opening]]:
     empty: _LedgerJson = {"version": _VERSION, "learned": {}, "openings": []}
     try:
         stored = cast("_LedgerJson", load_json_object(path, default={})) or empty
         STORED(stored)
-        for opening in stored["openings"]:
-            _opening_from_json(opening)
+        openings = list(map(_opening_from_json, stored["openings"]))
     except (HomeAssistantError, vol.Invalid, ValueError) as error:
         kept_as = path.with_name(f"{path.name}.corrupt.{dt_util.utcnow():%Y-%m-%dT%H-%M-%S}")
         path.replace(kept_as)
         with suppress(HomeAssistantError):  # Logged by Home Assistant.
             _write(path, {**empty, "lost": True})
         raise LedgerUnreadableError(kept_as) from error
-    return stored
+    return stored, openings
 
 
 def _seen_from_json(data: _SeenJson) -> Snapshot:

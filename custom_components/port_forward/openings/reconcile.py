@@ -13,6 +13,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 
 from ..const import LOGGER
+from ..pieces import in_pieces
 from ..routers.errors import (
     NotPermittedError,
     ProtocolError,
@@ -60,14 +61,15 @@ class Reconciler:
             if self._ledger.is_unsaved:
                 await self._ledger.strike()
         # What is open and should not be comes first, and together.
+        judged = [
+            (self._judge(opening, forwards, lost=lost), opening)
+            async for opening in in_pieces(tuple(self._ledger.openings.values()))
+        ]
         for verdict, reason in _CLOSED_FIRST.items():
-            overdue = [
-                opening
-                for opening in self._ledger.openings.values()
-                if self._judge(opening, forwards, lost=lost) is verdict
-            ]
-            await self._do.close_quietly(overdue, reason)
-        for opening in list(self._ledger.openings.values()):
+            await self._do.close_quietly(
+                [o for judgement, o in judged if judgement is verdict], reason
+            )
+        async for opening in in_pieces(tuple(self._ledger.openings.values())):
             if opening.phase is not Phase.CLOSING:
                 await self._try_to_settle(opening, forwards, lost=lost)
 
