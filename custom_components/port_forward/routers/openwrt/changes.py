@@ -162,7 +162,8 @@ class Configuration:
         A router that says yes and has something to be confirmed all the same
         takes it back after a while.
         """
-        end = asyncio.get_running_loop().time() + self._patience
+        # A little longer than the router waits: then it is known what it has done.
+        end = asyncio.get_running_loop().time() + self._patience + 2 * _PAUSE
         times = 0
         while True:
             try:

@@ -31,8 +31,10 @@ from .sections import Section, is_forward, is_pinhole, owner_of, read_mapping
 from .ubus import NEEDED, NoObjectError, Ubus
 
 UNIQUE_ID: Final = "unique_id"
+ZONE: Final = "zone"
 HIT_COUNTERS: Final = "hit_counters"
-"""Keys of `learned`: who the router was when it was first met, and `yes` if it counts."""
+"""Keys of `learned`: who the router was when it was first met, the zone of its firewall that
+the internet was behind (the settings may name it too), and `yes` if it counts."""
 
 _FIRST_WITH_FW4 = (22, 3)
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})", re.ASCII)
@@ -98,6 +100,7 @@ class OpenWrtRouter(Router):
         self._configuration = Configuration(self._ubus, patience=patience)
         self._state = RouterState(self._ubus, clock, patience=patience)
         self._learned = dict(learned or {})
+        self._state.zone_name = settings.get(ZONE) or self._learned.get(ZONE, "")
         self._clock = clock
         # A look in the middle of a change would see what is not in force yet.
         self._lock = asyncio.Lock()
@@ -146,9 +149,10 @@ class OpenWrtRouter(Router):
             await self._state.learn_zone()
             sections = await self._configuration.read()
             network = await self._state.network(sections)
-            if not network.outside:
-                detail = "no zone of its firewall leads to the internet"
+            if network.zone is None or network.picked not in ("", network.zone):
+                detail = f"its firewall has no zone {network.picked or 'of the internet'}"
                 raise UnsupportedError(host=self._ubus.host, detail=detail)
+            self._learned[ZONE] = self._state.zone_name = network.zone
             if UNIQUE_ID not in self._learned:
                 self._learned[UNIQUE_ID] = await self._unique_id(network.lan_device)
             self._learned[HIT_COUNTERS] = "yes" if rights.rules else "no"
@@ -178,7 +182,9 @@ class OpenWrtRouter(Router):
                 rules = None  # Without them there are no counters, which is all.
         shown: list[PortMapping] = []
         for section in sections:
-            if _opens(section, network.outside) and (row := read_mapping(section, clock)):
+            if _opens(section, (*network.outside, network.zone)) and (
+                row := read_mapping(section, clock)
+            ):
                 hits = hits_of(row, section, rules) if rules else None
                 shown.append(replace(row, hits=hits))
         return Snapshot(
@@ -260,7 +266,7 @@ class OpenWrtRouter(Router):
         return f"openwrt {self._ubus.host}"
 
 
-def _opens(section: Section, outside: Sequence[str]) -> bool:
+def _opens(section: Section, outside: Sequence[str | None]) -> bool:
     """Tell whether a section lets something in from the internet."""
     return (is_forward(section) or is_pinhole(section)) and section.text("src") in outside
 

@@ -43,19 +43,34 @@ class Network:
     """The interfaces of each zone by its name."""
     masquerading: frozenset[str]
     """The zones behind which addresses are translated."""
+    picked: str
+    """The zone of the internet as it was told or found before, "" for none."""
+
+    @property
+    def zone(self) -> str | None:
+        """The zone that ports are opened to: the one that was picked, as long as it exists.
+
+        With a second WAN to fall back on, the way out is through another one at
+        times, and rules must not move with it.
+        """
+        return self.picked if self.picked in self.zones else next(iter(self.outside), None)
 
     @property
     def outside(self) -> tuple[str, ...]:
-        """The zones that the internet is behind, the one with the uplink first."""
+        """The zones that the internet is behind, those with an uplink first."""
         uplinks = {interface.name for interface in self.interfaces if interface.is_uplink}
         found = [name for name, members in self.zones.items() if uplinks & set(members)]
         # While the WAN is down there is no route to tell it by.
-        found += [name for name in self.zones if name in self.masquerading and name not in found]
+        found += [
+            name
+            for name, members in self.zones.items()
+            if name in self.masquerading and name not in found and "lan" not in members
+        ]
         return tuple(found)
 
     def zone_of(self, host: IPv4Address | IPv6Address) -> str | None:
         """Return the zone that a host of the home is in; `lan` where its network is not shown."""
-        inside = [name for name in self.zones if name not in self.outside]
+        inside = [name for name in self.zones if name not in (*self.outside, self.zone)]
         for interface in self.interfaces:
             if any(host in network for network in interface.networks):
                 for zone in inside:
@@ -65,8 +80,8 @@ class Network:
 
     @property
     def uplinks(self) -> Iterator[Interface]:
-        """The interfaces of the zones that the internet is behind."""
-        members = {name for zone in self.outside[:1] for name in self.zones[zone]}
+        """The interfaces of the zone that ports are opened to."""
+        members = self.zones.get(self.zone or "", ())
         return (interface for interface in self.interfaces if interface.name in members)
 
     @property
@@ -108,13 +123,14 @@ class Network:
         return (interface for interface in self.uplinks if interface.up and interface.is_uplink)
 
 
-def read_network(dump: object, sections: Iterable[Section]) -> Network:
+def read_network(dump: object, sections: Iterable[Section], picked: str = "") -> Network:
     """Return what `network.interface dump` and the zones say; nonsense is left out."""
     zones = [section for section in sections if section.type == "zone" and section.text("name")]
     return Network(
         interfaces=tuple(_interface(row) for row in _rows(dump)),
         zones={zone.text("name"): tuple(zone.text("network").split()) for zone in zones},
         masquerading=frozenset(z.text("name") for z in zones if z.text("masq") in ("1", "yes")),
+        picked=picked,
     )
 
 

@@ -112,7 +112,7 @@ class Opening:
     async def _written(self, sections: Sequence[Section], stop_date: str) -> Mapping[str, Options]:
         """Return the options of each section by its name."""
         network = await self._state.network(sections)
-        if not network.outside:
+        if network.zone is None:
             detail = "no zone of its firewall leads to the internet"
             raise UnsupportedError(host=self._state.host, detail=detail)
         wanted: dict[str, Options] = {}
@@ -125,7 +125,7 @@ class Opening:
                 )
             wanted[mapping.id] = values_of(
                 mapping,
-                zone=network.outside[0],
+                zone=network.zone,
                 inside=inside,
                 name=title_of(self._forward.name),
                 stop_date=stop_date,

@@ -27,13 +27,12 @@ async def remove(configuration: Configuration, state: RouterState, mapping: Port
         return [Edit(name=section.name, type=section.type, before=section, options=None)]
 
     await configuration.change(edits)
-    if not deleted:
-        return
     sections = await configuration.read()
     if find(mapping, sections, clock) is not None:
         raise NotClosedError(port=str(mapping.external_ports))
-    if not _stands_elsewhere(mapping, deleted[0], sections, clock):
-        await state.until_gone(mapping, deleted[0])
+    # Also where there was nothing to delete: the firewall may not have loaded it yet.
+    if not _stands_elsewhere(mapping, sections, clock):
+        await state.until_gone(mapping, deleted[0].text("src") if deleted else state.zone_name)
 
 
 async def switch(
@@ -65,8 +64,8 @@ async def switch(
         raise NotAppliedError(host=state.host, detail=f"the rule {section.name} is as before")
     if enabled and row.enabled:
         await state.until_rendered([(row, section)])
-    elif not enabled and not _stands_elsewhere(row, section, sections, clock):
-        await state.until_gone(row, section)
+    elif not enabled and not _stands_elsewhere(row, sections, clock):
+        await state.until_gone(row, section.text("src"))
     return row
 
 
@@ -101,11 +100,10 @@ def _is_same(mapping: PortMapping, section: Section, clock: RouterClock) -> bool
 
 
 def _stands_elsewhere(
-    mapping: PortMapping, gone: Section, sections: Sequence[Section], clock: RouterClock
+    mapping: PortMapping, sections: Sequence[Section], clock: RouterClock
 ) -> bool:
     """Tell whether another section does just the same: its rules cannot be told apart."""
-    others = (section for section in sections if section.name != gone.name and section.enabled)
-    return any(_is_same(mapping, section, clock) for section in others)
+    return any(_is_same(mapping, section, clock) for section in sections if section.enabled)
 
 
 def _check_may_open(

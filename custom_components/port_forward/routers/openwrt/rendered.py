@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from ..errors import ProtocolError
 from ..model import PortMapping, PortRange, Protocol
 from .rights import NFT
-from .sections import Section, source_text
+from .sections import source_text
 from .ubus import NoObjectError, StatusError, Ubus
 
 _PREFIX = "!fw4: "
@@ -66,10 +66,10 @@ async def list_rendered(ubus: Ubus) -> tuple[Rendered, ...] | None:
 
 
 def find_rendered(
-    mapping: PortMapping, section: Section, rules: tuple[Rendered, ...]
+    mapping: PortMapping, zone: str, rules: tuple[Rendered, ...]
 ) -> tuple[Rendered, ...]:
-    """Return the rules of a section: one for each of its protocols when all is well."""
-    return tuple(rule for rule in rules if rule.is_of(mapping, section.text("src")))
+    """Return the rules of a mapping: one for each of its protocols when all is well."""
+    return tuple(rule for rule in rules if rule.is_of(mapping, zone))
 
 
 def _rules(items: list[object]) -> Iterator[Rendered]:

@@ -24,7 +24,9 @@ class RouterState:
         self._ubus = ubus
         self._now = now
         self._patience = patience
-        self._zone: tzinfo | None = None
+        self._time_zone: tzinfo | None = None
+        self.zone_name = ""
+        """The zone of the internet as it was told or found before, see `Network.zone`."""
 
     @property
     def host(self) -> str:
@@ -38,13 +40,13 @@ class RouterState:
         if not isinstance(localtime, int):
             raise ProtocolError(host=self.host, detail="system info without a time")
         try:
-            return read_clock(localtime, self._now(), self._zone)
+            return read_clock(localtime, self._now(), self._time_zone)
         except ValueError, OverflowError, OSError:
             raise ProtocolError(host=self.host, detail="a time that is none") from None
 
     async def learn_zone(self) -> None:
         """Find out the router's time zone, where the rights allow."""
-        self._zone = None
+        self._time_zone = None
         if self._ubus.rights.time_zone:
             data = await self._ubus.read("uci", "get", config="system", type="system")
             match data.get("values"):
@@ -52,12 +54,12 @@ class RouterState:
                     for row in values.values():
                         match row:
                             case {"timezone": str(tz)}:
-                                self._zone = zone_of(tz)
+                                self._time_zone = zone_of(tz)
 
     async def network(self, sections: Sequence[Section]) -> Network:
         """Return interfaces and zones."""
         dump = await self._ubus.read("network.interface", "dump")
-        return read_network(dump, sections)
+        return read_network(dump, sections, self.zone_name)
 
     async def rules(self) -> tuple[Rendered, ...] | None:
         """Return the rules in force, None where the rights do not allow it."""
@@ -83,12 +85,12 @@ class RouterState:
             lambda: NotMappedError(port=str(late[0].external_ports)),
         )
 
-    async def until_gone(self, mapping: PortMapping, section: Section) -> None:
-        """Wait until the firewall has nothing of this section any more, or raise NotClosedError."""
+    async def until_gone(self, mapping: PortMapping, zone: str) -> None:
+        """Wait until the firewall has nothing of a mapping any more, or raise NotClosedError."""
 
         def judge(rules: tuple[Rendered, ...]) -> list[Rendered] | None:
-            name = section.text("name")
-            left = [r for r in find_rendered(mapping, section, rules) if name in ("", r.name)]
+            name = mapping.description
+            left = [r for r in find_rendered(mapping, zone, rules) if name in ("", r.name)]
             return None if left else []
 
         nothing: list[Rendered] = []
@@ -116,7 +118,7 @@ class RouterState:
 
 def hits_of(mapping: PortMapping, section: Section, rules: tuple[Rendered, ...]) -> int | None:
     """Return how many connections a section has let in since the rules were loaded."""
-    found = find_rendered(mapping, section, rules)
+    found = find_rendered(mapping, section.text("src"), rules)
     return sum(rule.hits for rule in found) if found else None
 
 
@@ -125,7 +127,7 @@ def _is_in_force(mapping: PortMapping, section: Section, rules: tuple[Rendered, 
 
     In a night when the clocks change, nft shows another hour than it was given.
     """
-    found = find_rendered(mapping, section, rules)
+    found = find_rendered(mapping, section.text("src"), rules)
     stop_date = parse_date(section.text("stop_date"))
     in_time = {
         rule.protocol
