@@ -14,7 +14,7 @@ from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
-from ..const import DOMAIN, LOGGER
+from ..const import DOMAIN
 from ..routers.errors import (
     RouterError,
 )
@@ -111,7 +111,7 @@ class Keeper:
         opening = self._ledger.openings.get(forward_id)
         if self._router.capabilities.listing is not Listing.NONE or opening is None:
             return True
-        return opening.phase is Phase.LOST or self._do.is_sure(opening)
+        return self._do.is_sure(opening)
 
     @to_the_end
     async def open(
@@ -249,7 +249,7 @@ class Keeper:
             openings = self._ledger.openings.values()
             await self._do.close_quietly([o for o in openings if o.phase is Phase.CLOSING])
 
-    async def _renew(self, forward_id: str, failures: int) -> None:
+    async def _renew(self, forward_id: str) -> None:
         async with self._lock:
             if self._stopped:
                 return
@@ -260,12 +260,7 @@ class Keeper:
             try:
                 await self._do.open(opening, opening)
             except (RouterError, HomeAssistantError) as error:
-                if not failures:
-                    LOGGER.warning("Could not renew %s: %s", opening.forward.name, error)
-                self._do.note_unrenewed(opening, failures + 1)
-            else:
-                if failures:
-                    LOGGER.info("%s is renewed again", opening.forward.name)
+                self._do.note_unrenewed(opening, error)
 
     def _planned(self, forward: Forward) -> tuple[PortMapping, ...]:
         """Return what opening would ask for, thought out once for each look at the router."""

@@ -39,8 +39,8 @@ class Operations:
     """Opens, renews and closes on one router.
 
     `on_due` is awaited with the forwards whose time is up and the deadlines
-    that they had, `renew` with the id of one to renew and how often that
-    failed, `retry` when it is time to close again what could not be closed.
+    that they had, `renew` with the id of one to renew, `retry` when it is time
+    to close again what could not be closed.
     """
 
     def __init__(  # noqa: PLR0913  all that there is of one router
@@ -53,7 +53,7 @@ class Operations:
         *,
         lease: timedelta,
         on_due: Callable[[dict[str, datetime]], Coroutine[None, None, None]],
-        renew: Callable[[str, int], Coroutine[None, None, None]],
+        renew: Callable[[str], Coroutine[None, None, None]],
         retry: Callable[[], Coroutine[None, None, None]],
     ) -> None:
         """Take the router and all that is kept of it; `lease` is asked for each opening."""
@@ -69,9 +69,9 @@ class Operations:
         self._failed_closes = 0
         # Forwards whose close has failed, so that it is told once.
         self._unclosed: set[str] = set()
-        # Forwards whose renewal has failed, so that they may be open or not
-        # where the router does not list.
-        self._unsure: set[str] = set()
+        # Forwards that may be open or not where the router does not list, as it
+        # did not do what was asked last: how many renewals have failed in a row.
+        self._unsure: dict[str, int] = {}
 
     def stop(self) -> None:
         """Stop all timers."""
@@ -108,8 +108,9 @@ class Operations:
         gone = {mapping.key: mapping for mapping in asked.mappings}
         for mapping in granted:
             gone.pop(mapping.key, None)
+        if self._unsure.pop(opening.forward.id, 0):
+            LOGGER.info("%s is renewed again", opening.forward.name)
         self._view.update(opening.forward.id, removed=gone.values(), added=granted)
-        self._unsure.discard(opening.forward.id)
         self.set_alarms(opening)
         if held and held.external_ports != opening.external_ports:
             self._teller.tell(
@@ -150,7 +151,7 @@ class Operations:
             else:
                 closed.append(opening.forward.id)
                 self._unclosed.discard(opening.forward.id)
-                self._unsure.discard(opening.forward.id)
+                self._unsure.pop(opening.forward.id, None)
                 self._teller.tell(
                     Kind.CLOSED,
                     opening.forward,
@@ -203,9 +204,10 @@ class Operations:
         if opening.phase is Phase.OPEN:
             self.schedule_renewal(opening)
 
-    def schedule_renewal(self, opening: Opening, failures: int = 0) -> None:
+    def schedule_renewal(self, opening: Opening) -> None:
         """Renew at half of what remains, a little earlier or later than the others."""
         forward_id = opening.forward.id
+        failures = self._unsure.get(forward_id, 0)
         self._timers.cancel(forward_id)
         now = dt_util.utcnow()
         lease_until = opening.lease_until or now + self._lease
@@ -229,25 +231,32 @@ class Operations:
         self._timers.start(
             forward_id,
             delay * random.uniform(0.9, 1.0),  # noqa: S311  spreads load, guards nothing
-            partial(self._renew, forward_id, failures),
+            partial(self._renew, forward_id),
         )
 
     def renew_now(self, opening: Opening) -> None:
         """Renew without waiting."""
         forward_id = opening.forward.id
-        self._timers.start(forward_id, 0, partial(self._renew, forward_id, 0))
+        self._timers.start(forward_id, 0, partial(self._renew, forward_id))
 
-    def note_unrenewed(self, opening: Opening, failures: int) -> None:
+    def note_unrenewed(self, opening: Opening, error: Exception) -> None:
         """Try a renewal that failed again."""
-        self._unsure.add(opening.forward.id)
+        failures = self._unsure.get(opening.forward.id, 0)
+        if not failures:
+            LOGGER.warning("Could not renew %s: %s", opening.forward.name, error)
+        self._unsure[opening.forward.id] = failures + 1
         self._view.update(opening.forward.id)
-        self.schedule_renewal(opening, failures)
+        self.schedule_renewal(opening)
+
+    def note_unanswered(self, opening: Opening) -> None:
+        """Note that the router may have made it again or not: it did not say."""
+        self._unsure.setdefault(opening.forward.id, 0)
 
     def is_sure(self, opening: Opening) -> bool:
-        """Tell whether the router has said that it holds the mappings, and was not silent since."""
-        return opening.forward.id not in self._unsure and all(
-            map(self._view.holds, opening.mappings)
-        )
+        """Tell whether the router has said what it holds of it, and was not silent since."""
+        if opening.forward.id in self._unsure:
+            return False
+        return opening.phase is Phase.LOST or all(map(self._view.holds, opening.mappings))
 
     def is_renewing(self, forward_id: str) -> bool:
         """Tell whether a renewal of this forward is set."""

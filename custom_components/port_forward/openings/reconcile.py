@@ -154,13 +154,19 @@ class Reconciler:
             await self._do.close([opening], _CLOSED_FIRST[verdict])
 
     async def _keep(self, opening: Opening) -> None:
-        """Go on with an opening that stands: after a restart its alarms are not set yet.
+        """Go on with an opening that stands: after a restart its alarms are not set yet."""
+        if not self._do.is_renewing(opening.forward.id):
+            await self._take_up(opening)
+        if self._router.capabilities.listing is Listing.NONE and not self._do.is_sure(opening):
+            # The only way to find out whether it is still there.
+            self._do.renew_now(opening)
+
+    async def _take_up(self, opening: Opening) -> None:
+        """Note what is known of an opening that stands, and set its alarms.
 
         Home Assistant may have died between the router's answer and the
         ledger: the router's lease may end before the ledger thinks.
         """
-        if self._do.is_renewing(opening.forward.id):
-            return
         noted, shown = opening.lease_until, lease_end(self._view.find(opening.mappings))
         if shown and (noted is None or shown < noted - _LEASES_ARE_COARSE):
             opening = replace(opening, phase=Phase.OPEN, lease_until=shown)
@@ -169,9 +175,6 @@ class Reconciler:
             opening = opening.within(Phase.OPEN)
             await self._ledger.record(opening)
         self._do.set_alarms(opening)
-        if self._router.capabilities.listing is Listing.NONE and not self._do.is_sure(opening):
-            # The only way to find out whether it is still there.
-            self._do.renew_now(opening)
 
     async def _move(self, opening: Opening, wanted: Forward) -> None:
         """Close an opening whose forward was edited, and open what it is now."""
@@ -192,6 +195,8 @@ class Reconciler:
         try:
             restored = await self._do.open(replace(lost, phase=Phase.OPENING, reason=None), lost)
         except RouterError as error:
+            if isinstance(error, RouterUnreachableError):
+                self._do.note_unanswered(opening)
             if _may_pass(error):
                 raise
             LOGGER.warning("%s could not be opened again: %s", opening.forward.name, error)
