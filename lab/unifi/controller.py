@@ -199,9 +199,9 @@ class UnifiController:
             case "stat/portforward":
                 return [
                     {
-                        "_id": document["_id"],
-                        "rx_bytes": 60 * self.gateway.packets[str(document["_id"])],
-                        "rx_packets": self.gateway.packets[str(document["_id"])],
+                        "_id": document.get("_id"),
+                        "rx_bytes": 60 * self.gateway.packets[str(document.get("_id"))],
+                        "rx_packets": self.gateway.packets[str(document.get("_id"))],
                     }
                     for document in site.forwards
                 ]

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from .model import PORT_MAX, PORT_MIN, PortRange
+from .model import PORT_MAX, PORT_MIN, PortMapping, PortRange
 
 ALL_PORTS = PortRange(first=PORT_MIN, last=PORT_MAX)
 
@@ -37,3 +37,16 @@ def sources_meet(theirs: str, ours: str) -> bool:
     if one is None or other is None or one.version != other.version:
         return True
     return one.network_address in other or other.network_address in one
+
+
+def same_place(one: PortMapping, other: PortMapping) -> bool:
+    """Tell whether both lead from the same ports to the same target, whomever they let in.
+
+    A rule with our tag stays ours when somebody changes its source: it has to
+    be closed all the more.
+    """
+    return (
+        sorted(one.protocols) == sorted(other.protocols)
+        and one.external_ports == other.external_ports
+        and one.target == other.target
+    )

@@ -87,7 +87,8 @@ async def home_with(
     """Start a router with these habits."""
     async with MikrotikRouter(
         habits=habits,
-        users=users,
+        # Copies, because tests change what a user may do.
+        users=[replace(user) for user in users],
         version=version,
         serial_number=serial_number,
         wan_list=wan_list,

@@ -10,10 +10,11 @@ from custom_components.port_forward.routers.errors import (
     NotMappedError,
     NotPermittedError,
     PortConflictError,
+    ProtocolError,
     Refusal,
 )
 from custom_components.port_forward.routers.model import Leases, PortRange
-from lab.mikrotik import Habit
+from lab.mikrotik import Fault, Habit
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
@@ -391,3 +392,29 @@ async def test_our_tag_on_a_rule_that_leads_elsewhere_is_theirs(
             await home.driver.open(wanted, HOUR, ours=[granted])
         await home.driver.close(granted)
         assert home.rules() == before
+
+
+async def test_our_rule_is_closed_though_somebody_changed_whom_it_lets_in(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session) as home:
+        (granted,) = await home.driver.open(forward(source="192.0.2.1/32"), HOUR)
+        await home.router.change(NAT, granted.id, src_address="")
+        assert not await home.mapping(granted), "it is another one now"
+        await home.driver.close(granted)
+        assert not home.rules()
+
+
+async def test_a_leftover_goes_when_the_opening_that_uses_it_fails(
+    session: aiohttp.ClientSession,
+) -> None:
+    """A crash has left the rule; the ledger does not know it."""
+    async with home_with(session) as home:
+        wanted = forward()
+        await home.driver.open(wanted, HOUR)
+        await home.router.advance(3600)
+        home.router.fault(Fault.SERVER_ERROR, f"POST {LIST}/add", times=None)
+        with pytest.raises(ProtocolError) as error:
+            await home.driver.open(wanted, HOUR)
+        assert error.value.left == ()
+        assert not home.rules()

@@ -33,7 +33,7 @@ from .admission import LEASES, Admission
 from .opening import Opening
 from .removal import remove
 from .rest import Rest, Row
-from .rules import FILTER6, NAT, planned, read_row
+from .rules import FILTER6, NAT, leads_like, planned, read_row
 from .table import IPV6, read_table
 from .wan import Wan, find_wan, public_address
 from .words import duration_of, is_on
@@ -218,7 +218,7 @@ class MikrotikRouter(Router):
         path = FILTER6 if mapping.is_pinhole else NAT
         port = str(mapping.external_ports)
         before = await self._rest.row(path, mapping.id) if mapping.id else None
-        if before is None or not _leads_like(before, mapping):
+        if before is None or not leads_like(before, mapping):
             raise RuleChangedError(port=port)
         await self._rest.set(path, mapping.id, {"disabled": "false" if enabled else "true"})
         after = await self._rest.row(path, mapping.id)
@@ -239,10 +239,6 @@ class MikrotikRouter(Router):
         if not found:
             raise UnsupportedError(host=self._rest.host, detail="no serial number")
         return found
-
-
-def _leads_like(row: Row, mapping: PortMapping) -> bool:
-    return any(read.same_rule(mapping) for read in read_row(row))
 
 
 def _kept(row: Row) -> Row:

@@ -27,7 +27,7 @@ from .rules import (
     Rule,
     first_drop,
     is_in_the_way,
-    is_marked,
+    is_ours,
     is_pinhole_for,
     list_of,
     names_target,
@@ -127,11 +127,8 @@ class Opening:
 
         Somebody may have made another rule of it, tag and all: that is theirs.
         """
-        if not is_marked(row, self._forward.id):
-            return False
         known = [mapping for mapping in self._ours if mapping.id in ("", row[ID])]
-        wanted = [rule.mapping for rule in rules]
-        return any(read.same_rule(one) for read in read_row(row) for one in (*wanted, *known))
+        return any(is_ours(row, mapping) for mapping in (*(rule.mapping for rule in rules), *known))
 
     def _in_the_way(self, rule: Rule, rows: Sequence[Row]) -> Row | None:
         if rule.path == NAT:

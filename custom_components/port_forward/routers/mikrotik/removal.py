@@ -7,7 +7,7 @@ from ..model import PortMapping
 from ..upnp.tag import forward_id_of
 from .admission import Admission
 from .rest import ID, Rest, RestError, Row
-from .rules import FILTER6, NAT, is_marked, list_of, read_row
+from .rules import FILTER6, NAT, is_marked, is_ours, leads_like, list_of, read_row
 from .table import read_filter6_rows
 from .wan import Wan
 from .words import is_on
@@ -25,9 +25,8 @@ async def remove(rest: Rest, wan: Wan, mapping: PortMapping, *, ours_only: bool 
     forward_id = forward_id_of(mapping.description)
     path = FILTER6 if mapping.is_pinhole else NAT
     rows = await _rows(rest, path)
-    same = [row for row in rows if _leads_like(row, mapping)]
-    ours = [row for row in same if is_marked(row, forward_id)]
-    theirs = [row for row in same if _is_meant(row, mapping, wan)]
+    ours = [row for row in rows if is_ours(row, mapping)]
+    theirs = [row for row in rows if _is_meant(row, mapping, wan)]
     if ours or ours_only:
         theirs = []
     if any(len(read_row(row)) > 1 for row in theirs):
@@ -42,8 +41,12 @@ async def remove(rest: Rest, wan: Wan, mapping: PortMapping, *, ours_only: bool 
     touched = {row[ID] for row in (*ours, *theirs)}
     if touched:
         rows = await _rows(rest, path)
-        left = [row for row in rows if row[ID] in touched and _leads_like(row, mapping)]
-        if any(not is_on(row.get("disabled")) for row in left):
+        if any(
+            row[ID] in touched
+            and not is_on(row.get("disabled"))
+            and (is_ours(row, mapping) or leads_like(row, mapping))
+            for row in rows
+        ):
             raise NotClosedError(port=str(mapping.external_ports))
     if rows and forward_id and not any(is_marked(row, forward_id) for row in rows):
         version = 6 if mapping.is_pinhole else 4
@@ -56,15 +59,12 @@ async def _rows(rest: Rest, path: str) -> Sequence[Row]:
     return [row for row in rows if ID in row]
 
 
-def _leads_like(row: Row, mapping: PortMapping) -> bool:
-    return any(made.same_rule(mapping) for made in read_row(row))
-
-
 def _is_meant(row: Row, mapping: PortMapping, wan: Wan) -> bool:
     """Tell whether a rule that is not ours is the one to close, and closes something."""
     is_foreign = forward_id_of(row.get("comment", "")) is None
     is_open = not is_on(row.get("disabled")) and (mapping.is_pinhole or wan.hears(row))
-    return is_foreign and is_open and mapping.id in ("", row[ID])
+    is_named = mapping.id in ("", row[ID])
+    return is_foreign and is_open and is_named and leads_like(row, mapping)
 
 
 def _refused(mapping: PortMapping, detail: str) -> NotPermittedError:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from ..model import Forward, PortMapping, PortRange, Protocol
-from ..rule_texts import network_of, ports_of, source_of, sources_meet
+from ..rule_texts import network_of, ports_of, same_place, source_of, sources_meet
 from ..upnp.tag import description_of, forward_id_of
 from .rest import ID, Row
 from .wan import Wan
@@ -73,6 +73,13 @@ def is_marked(row: Row, forward_id: str | None) -> bool:
     return forward_id_of(row.get("comment", "")) == forward_id or row.get(
         "src-address-list"
     ) == list_of(forward_id)
+
+
+def is_ours(row: Row, mapping: PortMapping) -> bool:
+    """Tell whether a row is what we made for this mapping: its mark, and where it leads."""
+    return is_marked(row, forward_id_of(mapping.description)) and any(
+        same_place(made, mapping) for made in read_row(row)
+    )
 
 
 def rule_for(mapping: PortMapping, wan: Wan) -> Rule:
@@ -157,6 +164,11 @@ def read_filter6(row: Row) -> Iterator[PortMapping]:
 def read_row(row: Row) -> Sequence[PortMapping]:
     """Return the mappings that a row makes, of whichever menu; no row is read as both."""
     return (*read_nat(row), *read_filter6(row))
+
+
+def leads_like(row: Row, mapping: PortMapping) -> bool:
+    """Tell whether a row makes just this mapping, with the same target."""
+    return any(made.same_rule(mapping) for made in read_row(row))
 
 
 def _read(

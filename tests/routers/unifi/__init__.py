@@ -1,0 +1,1 @@
+"""The UniFi driver against the simulated controller."""
