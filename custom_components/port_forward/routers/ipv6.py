@@ -8,7 +8,8 @@ GLOBAL = IPv6Network("2000::/3")
 """What the internet reaches by now (RFC 4291 section 2.4)."""
 
 # Linux only (Home Assistant OS and Container); elsewhere there is no such file.
-ROUTE_TABLE = Path("/proc/net/ipv6_route")
+# That of the thread, because that is what sockets are made in.
+ROUTE_TABLE = Path("/proc/thread-self/net/ipv6_route")
 
 _FLAG_GATEWAY = 0x2
 
@@ -38,9 +39,10 @@ def is_own(address: IPv6Address) -> bool:
     return True
 
 
-def default_gateways6() -> list[str]:
-    """Return the default gateways, as `fe80::1%eth0` where they are link-local.
+def default_gateways6() -> list[tuple[IPv6Address, str]]:
+    """Return the default gateways and the interfaces that lead there, the preferred one first.
 
+    An address has a scope where it needs one: `fe80::1%eth0`.
     Does blocking I/O. A line is: destination and its prefix length, source and
     its prefix length, next hop, metric, two counters, flags, interface; all
     but the last are hexadecimal numbers.
@@ -49,11 +51,13 @@ def default_gateways6() -> list[str]:
         lines = ROUTE_TABLE.read_text(encoding="ascii").splitlines()
     except FileNotFoundError:
         return []
-    gateways: dict[str, None] = {}
+    found: list[tuple[int, IPv6Address, str]] = []
     for line in lines:
-        _, length, _, _, next_hop, _, _, _, flags, interface = line.split()
+        _, length, _, _, next_hop, metric, _, _, flags, interface = line.split()
         if int(length, 16) or not int(flags, 16) & _FLAG_GATEWAY:
             continue
         gateway = IPv6Address(bytes.fromhex(next_hop))
-        gateways[f"{gateway}%{interface}" if gateway.is_link_local else str(gateway)] = None
-    return list(gateways)
+        if gateway.is_link_local:
+            gateway = IPv6Address(f"{gateway}%{interface}")
+        found.append((int(metric, 16), gateway, interface))
+    return [(gateway, interface) for _, gateway, interface in sorted(found)]

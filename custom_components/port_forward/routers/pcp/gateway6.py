@@ -6,53 +6,36 @@ router, the other one is its way too.
 """
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from pathlib import Path
 
+from ..ipv6 import default_gateways6
 from .exchange import Server
 from .packets import Address
 
-# Linux only, as Home Assistant OS and Container are; elsewhere there are no such files.
-# Those of the thread, because that is what sockets are made in.
+# Linux only, as Home Assistant OS and Container are; elsewhere there is no such file.
+# That of the thread, because that is what sockets are made in.
 _ROUTES = Path("/proc/thread-self/net/route")
-_ROUTES6 = Path("/proc/thread-self/net/ipv6_route")
 
 _FLAG_GATEWAY = 0x2
-_ANYWHERE6 = ("0" * 32, "00")
 
 
 def find_server6(server: Server) -> Server | None:
     """Return where the router is asked over IPv6, None where that is not known."""
     interfaces = set(_interfaces_to(server.host))
-    for gateway, interface in _gateways6():
-        if interface in interfaces:
-            scope = f"%{interface}" if gateway.is_link_local else ""
-            return Server(IPv6Address(f"{gateway}{scope}"), server.port)
-    return None
+    found = (gateway for gateway, interface in default_gateways6() if interface in interfaces)
+    gateway = next(found, None)
+    return Server(gateway, server.port) if gateway else None
 
 
 def _interfaces_to(host: Address) -> Iterator[str]:
     """Iterate over the interfaces whose default gateway is `host`."""
-    for interface, destination, gateway, flags, *_ in _rows(_ROUTES):
+    try:
+        rows = _ROUTES.read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return
+    for interface, destination, gateway, flags, *_ in map(str.split, rows):
         # A number in the byte order of the machine, which is little-endian everywhere.
         leads_there = IPv4Address(bytes.fromhex(gateway)[::-1]) == host
         if leads_there and not destination.strip("0") and int(flags, 16) & _FLAG_GATEWAY:
             yield interface
-
-
-def _gateways6() -> list[tuple[IPv6Address, str]]:
-    """Return the default gateways of IPv6 and their interfaces, the preferred one first."""
-    found = [
-        (int(metric, 16), IPv6Address(bytes.fromhex(gateway)), interface)
-        for to, length, _, _, gateway, metric, _, _, flags, interface in _rows(_ROUTES6)
-        if (to, length) == _ANYWHERE6 and int(flags, 16) & _FLAG_GATEWAY
-    ]
-    return [(gateway, interface) for _, gateway, interface in sorted(found)]
-
-
-def _rows(table: Path) -> Iterator[list[str]]:
-    try:
-        lines = table.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return
-    yield from (line.split() for line in lines if not line.startswith("Iface"))

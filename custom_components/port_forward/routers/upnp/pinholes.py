@@ -248,7 +248,7 @@ class Pinholes:
         if wan.firewall is None:
             return None
         there = urlsplit(self._url)
-        for gateway in await asyncio.to_thread(default_gateways6):
+        for gateway, _ in await asyncio.to_thread(default_gateways6):
             url = there._replace(netloc=f"[{gateway}]:{there.port or 80}").geturl()
             try:
                 description = await fetch(self._transport, url)
