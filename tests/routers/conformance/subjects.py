@@ -6,7 +6,9 @@ from functools import partial
 
 import aiohttp
 
-from . import real, virtual
+from lab.fritzbox import Lease
+
+from . import fritzbox, opnsense, real, virtual
 from .subject import Subject
 
 type Start = Callable[[aiohttp.ClientSession], AbstractAsyncContextManager[Subject]]
@@ -19,4 +21,9 @@ SUBJECTS: Mapping[str, Start] = {
     "miniupnpd-upnp": real.by_upnp,
     "miniupnpd-pcp": real.by_pcp,
     "miniupnpd-natpmp": real.by_natpmp,
+    "opnsense-26.1": partial(opnsense.opnsense, version="26.1.11"),
+    "opnsense-26.7": partial(opnsense.opnsense, version="26.7.2"),
+    "fritzbox": partial(fritzbox.fritzbox, lease=Lease.IGNORED),
+    "fritzbox-lease-echoed": partial(fritzbox.fritzbox, lease=Lease.ECHOED),
+    "fritzbox-lease-kept": partial(fritzbox.fritzbox, lease=Lease.KEPT),
 }

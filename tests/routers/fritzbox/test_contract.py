@@ -267,7 +267,8 @@ class TestLeases:
     async def test_shown_and_not_kept(self, session: aiohttp.ClientSession) -> None:
         async with home_with(session, lease=Lease.ECHOED) as home:
             (granted,) = await home.driver.open(forward(), HOUR)
-            assert granted.lease == HOUR
+            assert home.box.sharing.rows[0].lease == HOUR.total_seconds()
+            assert granted.lease is None
             assert leases_of(home) is Leases.UNKNOWN
             await home.driver.snapshot([granted])
             assert leases_of(home) is Leases.UNKNOWN
@@ -288,11 +289,14 @@ class TestLeases:
             # A minute later, for both.
             home.clock.now += timedelta(minutes=1)
             home.box.sharing._rows[row.place] = replace(row, until=row.until - 60)
-            await home.driver.snapshot([granted])
+            (shown,) = (await home.driver.snapshot([granted])).mappings
+            assert shown.lease == HOUR - timedelta(minutes=1)
             assert leases_of(home) is Leases.KEPT
             assert home.driver.capabilities.closes_by_itself
             again = home.another_driver(learned=home.driver.learned)
             assert again.capabilities.leases is Leases.KEPT
+            (renewed,) = await again.open(forward(), HOUR)
+            assert renewed.lease == HOUR
 
     async def test_what_a_failed_opening_heard_is_not_believed(
         self, session: aiohttp.ClientSession

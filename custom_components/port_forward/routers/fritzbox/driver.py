@@ -145,7 +145,7 @@ class FritzBoxRouter(UpnpRouter):
         """Return what the box holds now, and learn from it about leases."""
         snapshot = await super().snapshot(ours)
         self._proof.look(snapshot.mappings, snapshot.taken_at)
-        return snapshot
+        return replace(snapshot, mappings=self._proof.believed(snapshot.mappings))
 
     @override
     def plan(self, forward: Forward) -> tuple[PortMapping, ...]:
@@ -189,7 +189,7 @@ class FritzBoxRouter(UpnpRouter):
         finally:
             self._proof.correct()
         self._proof.note(granted, self._clock())
-        return granted
+        return self._proof.believed(granted)
 
     @override
     async def close(self, mapping: PortMapping) -> None:
@@ -222,7 +222,8 @@ class FritzBoxRouter(UpnpRouter):
             raise RuleChangedError(port=port)
         if row.enabled is not enabled:
             raise NotMappedError(port=port) if enabled else NotClosedError(port=port)
-        return replace(row, id=mapping.id)
+        (shown,) = self._proof.believed([replace(row, id=mapping.id)])
+        return shown
 
     async def _explain(
         self, fault: UpnpFault, mapping: PortMapping, error: NotPermittedError | None = None

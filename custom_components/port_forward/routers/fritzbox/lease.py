@@ -5,6 +5,7 @@ of one has to have become less before it counts as kept.
 """
 
 from collections.abc import Iterable, MutableMapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ..model import Leases, PortMapping
@@ -36,6 +37,12 @@ class LeaseProof:
             self._learned[LEASES] = self._learned[PROOF]
         elif self._learned.get(LEASES) == Leases.KEPT:
             del self._learned[LEASES]
+
+    def believed(self, rows: Iterable[PortMapping]) -> tuple[PortMapping, ...]:
+        """Return rows without their leases, until these count."""
+        if self._learned.get(PROOF) == Leases.KEPT:
+            return tuple(rows)
+        return tuple(replace(row, lease=None) for row in rows)
 
     def look(self, rows: Iterable[PortMapping], now: datetime) -> None:
         """Compare what remains of them with what should."""
