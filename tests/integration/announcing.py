@@ -25,6 +25,7 @@ async def announce(
     sender: str = "127.0.0.1",
     notify: bool = False,
     byebye: bool = False,
+    boot_id: str | None = None,
     **headers: str,
 ) -> None:
     """Let `sender` announce `router`, or say goodbye; `headers` replace those of the router.
@@ -38,6 +39,8 @@ async def announce(
         "LOCATION": router.description_url,
         "USN": f"{router.udn}::{GATEWAY}",
     } | headers
+    if boot_id:
+        answer["BOOTID.UPNP.ORG"] = boot_id
     if notify or byebye:
         kind = "ssdp:byebye" if byebye else "ssdp:alive"
         start = "NOTIFY * HTTP/1.1"

@@ -11,8 +11,7 @@ from .announcing import announce
 from .conftest import add_forward, forward_data, set_up, state_of, switch
 
 LOOKED = "GetExternalIPAddress"
-ANEW = {"BOOTID.UPNP.ORG": "2"}
-BEFORE = {"BOOTID.UPNP.ORG": "1"}
+BEFORE, ANEW = "1", "2"
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +27,7 @@ async def opened(
     """A router that has announced itself, with an open forward."""
     add_forward(hass, entry, forward_data(external_port))
     await set_up(hass, entry)
-    await announce(hass, router, notify=True, **BEFORE)
+    await announce(hass, router, notify=True, boot_id=BEFORE)
     await switch(hass, "turn_on")
     router.requests.clear()
     return entry
@@ -39,7 +38,7 @@ async def test_restarted(
 ) -> None:
     await router.restart(change_port=False)
     assert not router.mappings
-    await announce(hass, router, notify=True, **ANEW)
+    await announce(hass, router, notify=True, boot_id=ANEW)
     assert len(router.mappings) == 1
     assert state_of(hass) == "on"
     event = hass.states.get("event.camera_activity")
@@ -52,7 +51,7 @@ async def test_restarted_as_fast_as_its_uptime_cannot_tell(
 ) -> None:
     [mapping] = router.mappings
     await router.remove("TCP", mapping.external_port)
-    await announce(hass, router, notify=True, **ANEW)
+    await announce(hass, router, notify=True, boot_id=ANEW)
     assert len(router.mappings) == 1
 
 
@@ -66,7 +65,7 @@ async def test_restarted_while_home_assistant_was_off(
     await set_up(hass, opened)
     # Gone since, with an announcement that only this start has heard of.
     await router.remove("TCP", mapping.external_port)
-    await announce(hass, router, notify=True, **ANEW)
+    await announce(hass, router, notify=True, boot_id=ANEW)
     assert len(router.mappings) == 1
 
 
@@ -75,7 +74,7 @@ async def test_removed_without_a_restart_stays_closed(
 ) -> None:
     [mapping] = router.mappings
     await router.remove("TCP", mapping.external_port)
-    await announce(hass, router, byebye=True, **BEFORE)
+    await announce(hass, router, byebye=True, boot_id=BEFORE)
     assert not router.mappings
     assert state_of(hass) == "off"
 
@@ -87,14 +86,14 @@ async def test_goodbye_and_hello(
     await announce(hass, router, byebye=True)
     assert state_of(hass) == "unavailable"
     router.clear_faults()
-    await announce(hass, router, notify=True, **BEFORE)
+    await announce(hass, router, notify=True, boot_id=BEFORE)
     assert state_of(hass) == "on"
 
 
 async def test_nothing_new_is_no_reason_to_look(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await announce(hass, router, notify=True, **BEFORE)
+    await announce(hass, router, notify=True, boot_id=BEFORE)
     await announce(hass, router)
     await announce(hass, router, notify=True)
     assert not router.requests[LOOKED]
@@ -103,7 +102,7 @@ async def test_nothing_new_is_no_reason_to_look(
 async def test_from_somebody_else(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await announce(hass, router, notify=True, sender="127.0.0.9", **ANEW)
+    await announce(hass, router, notify=True, sender="127.0.0.9", boot_id=ANEW)
     await announce(hass, router, byebye=True, sender="127.0.0.9")
     assert not router.requests[LOOKED]
 
@@ -113,7 +112,7 @@ async def test_unloaded_it_listens_no_more(
 ) -> None:
     await hass.config_entries.async_unload(opened.entry_id)
     await announce(hass, router, byebye=True)
-    await announce(hass, router, notify=True, **ANEW)
+    await announce(hass, router, notify=True, boot_id=ANEW)
     assert not router.requests[LOOKED]
 
 
