@@ -122,19 +122,20 @@ async def pcp_home(
     monkeypatch: pytest.MonkeyPatch,
     *,
     quirks: Collection[Quirk] = (),
+    announces: bool = True,
     **pcp: Any,
 ) -> AsyncIterator[PcpHome]:
     """Run a router that has been on for a day; `pcp` are the fields of its `Pcp`.
 
-    It announces itself at a port of this test alone, and nobody waits for long.
+    It `announces` itself at a port of this test alone, and nobody waits for long.
     """
     announced_at = _free_udp_port()
     assert PcpRouter.__init__.__kwdefaults__
     monkeypatch.setitem(PcpRouter.__init__.__kwdefaults__, "announcement_port", announced_at)
     monkeypatch.setitem(PcpRouter.__init__.__kwdefaults__, "timeout", PATIENCE)
     monkeypatch.setattr(news, "_REST", 0)
-    monkeypatch.setattr(news, "_ANSWERS_SOON", (0, 0))
-    settings = Pcp(announce_to=(LAN_HOST, announced_at), **pcp)
+    monkeypatch.setattr(news, "_ANSWERS_SOON", (0.1, 0.2, 0.5))
+    settings = Pcp(announce_to=(LAN_HOST, announced_at) if announces else None, **pcp)
     async with VirtualRouter(upnp=False, quirks=quirks, pcp=settings) as router:
         router.age(86400)
         entry = MockConfigEntry(
