@@ -24,6 +24,7 @@ from .activity import Activity, Kind, Reason, Teller
 from .ledger import Ledger, Opening, Phase
 from .operations import Operations
 from .reconcile import Reconciler
+from .rules import planned
 from .to_the_end import to_the_end
 from .verdict import differs
 from .view import View
@@ -137,7 +138,7 @@ class Keeper:
                     held = None
                 asked = Opening(
                     forward=forward,
-                    mappings=held.mappings if held else self._router.plan(forward),
+                    mappings=held.mappings if held else planned(self._router, forward),
                     phase=Phase.OPENING,
                     opened_at=held.opened_at if held else now,
                     asked_at=now,
@@ -176,7 +177,7 @@ class Keeper:
                 now = dt_util.utcnow()
                 opening = Opening(
                     forward=forward,
-                    mappings=self._router.plan(forward),
+                    mappings=planned(self._router, forward),
                     phase=Phase.CLOSING,
                     opened_at=now,
                     asked_at=now,
@@ -268,7 +269,7 @@ class Keeper:
         if known and known[0] is forward:
             return known[1]
         try:
-            plan = self._router.plan(forward)
+            plan = planned(self._router, forward)
         except RouterError:
             plan = ()  # What this router can never hold is not open.
         self._plans[forward.id] = forward, plan

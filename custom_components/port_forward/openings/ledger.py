@@ -22,6 +22,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.json import load_json_object
 
 from ..const import DOMAIN
+from ..kept_mapping import MappingJson, mapping_from_json, mapping_to_json
 from ..routers.model import Forward, PortMapping, PortRange, Protocol, Snapshot
 from .activity import Reason
 from .stored import STORED
@@ -211,15 +212,6 @@ class Ledger:
         return [self._written[forward_id][1] for forward_id in openings]
 
 
-class _MappingJson(TypedDict):
-    protocols: list[str]
-    external_ports: str
-    internal_host: str
-    internal_ports: str | None
-    allowed_source: str
-    id: NotRequired[str]
-
-
 class _ForwardJson(TypedDict):
     id: str
     name: str
@@ -230,11 +222,12 @@ class _ForwardJson(TypedDict):
     internal_ports: str
     allowed_source: str | None
     any_external_port: NotRequired[bool]
+    adopted: NotRequired[MappingJson | None]
 
 
 class _OpeningJson(TypedDict):
     forward: _ForwardJson
-    mappings: list[_MappingJson]
+    mappings: list[MappingJson]
     phase: str
     opened_at: str
     asked_at: str
@@ -290,29 +283,6 @@ def _seen_from_json(data: _SeenJson) -> Snapshot:
     )
 
 
-def _mapping_to_json(mapping: PortMapping) -> _MappingJson:
-    return {
-        "protocols": list(mapping.protocols),
-        "external_ports": str(mapping.external_ports),
-        "internal_host": mapping.internal_host,
-        "internal_ports": str(mapping.internal_ports) if mapping.internal_ports else None,
-        "allowed_source": mapping.allowed_source,
-        "id": mapping.id,
-    }
-
-
-def _mapping_from_json(data: _MappingJson) -> PortMapping:
-    internal_ports = data["internal_ports"]
-    return PortMapping(
-        protocols=tuple(map(Protocol, data["protocols"])),
-        external_ports=PortRange.parse(data["external_ports"]),
-        internal_host=data["internal_host"],
-        internal_ports=PortRange.parse(internal_ports) if internal_ports else None,
-        allowed_source=data["allowed_source"],
-        id=data.get("id", ""),
-    )
-
-
 def _forward_to_json(forward: Forward) -> _ForwardJson:
     return {
         "id": forward.id,
@@ -324,12 +294,13 @@ def _forward_to_json(forward: Forward) -> _ForwardJson:
         "internal_ports": str(forward.internal_ports),
         "allowed_source": _text(forward.allowed_source),
         "any_external_port": forward.any_external_port,
+        "adopted": mapping_to_json(forward.adopted) if forward.adopted else None,
     }
 
 
 def _forward_from_json(data: _ForwardJson) -> Forward:
     host, host6 = data["internal_host"], data.get("internal_host6")
-    source = data["allowed_source"]
+    source, adopted = data["allowed_source"], data.get("adopted")
     return Forward(
         id=data["id"],
         name=data["name"],
@@ -340,6 +311,7 @@ def _forward_from_json(data: _ForwardJson) -> Forward:
         internal_ports=PortRange.parse(data["internal_ports"]),
         allowed_source=ip_network(source) if source else None,
         any_external_port=data.get("any_external_port", False),
+        adopted=mapping_from_json(adopted) if adopted else None,
     )
 
 
@@ -350,7 +322,7 @@ def _text(value: object | None) -> str | None:
 def _opening_to_json(opening: Opening) -> _OpeningJson:
     return {
         "forward": _forward_to_json(opening.forward),
-        "mappings": [_mapping_to_json(mapping) for mapping in opening.mappings],
+        "mappings": [mapping_to_json(mapping) for mapping in opening.mappings],
         "phase": opening.phase,
         "opened_at": opening.opened_at.isoformat(),
         "asked_at": opening.asked_at.isoformat(),
@@ -365,7 +337,7 @@ def _opening_from_json(data: _OpeningJson) -> Opening:
     deadline, lease_until, reason = data["deadline"], data["lease_until"], data["reason"]
     return Opening(
         forward=_forward_from_json(data["forward"]),
-        mappings=tuple(map(_mapping_from_json, data["mappings"])),
+        mappings=tuple(map(mapping_from_json, data["mappings"])),
         phase=Phase(data["phase"]),
         opened_at=datetime.fromisoformat(data["opened_at"]),
         asked_at=datetime.fromisoformat(data["asked_at"]),

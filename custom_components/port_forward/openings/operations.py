@@ -22,6 +22,7 @@ from ..routers.router import Router
 from .activity import Kind, Reason, Teller
 from .alarms import Deadlines, Timers
 from .ledger import Ledger, Opening, Phase
+from .rules import make, unmake
 from .view import View
 
 # What failed is tried again after these seconds, the last one for good.
@@ -86,17 +87,13 @@ class Operations:
         if held is None:
             await self._ledger.record(asked)
         try:
-            granted = await self._router.open(
-                asked.forward,
-                self._lease_for(asked),
-                planned=asked.mappings,
-                ours=held.mappings if held else (),
-            )
+            granted = await make(self._router, asked, held, self._lease_for(asked))
         except RouterError as error:
             if held is None:
                 await self._forget_unless_left(asked, error.left)
             raise
-        opening = replace(asked, phase=Phase.OPEN, mappings=granted, lease_until=lease_end(granted))
+        opening = replace(asked, phase=Phase.OPEN, mappings=granted)
+        opening = replace(opening, lease_until=lease_end(opening, granted))
         self._ledger.learned = dict(self._router.learned)
         try:
             await self._ledger.record(opening)
@@ -188,13 +185,15 @@ class Operations:
         failure: RouterError | None = None
         for mapping in opening.mappings:
             try:
-                await self._router.close(mapping)
+                left = await unmake(self._router, opening.forward, mapping)
             except RouterUnreachableError:
                 raise
             except RouterError as error:
                 failure = failure or error
             else:
-                self._view.update(opening.forward.id, removed=(mapping,))
+                self._view.update(
+                    opening.forward.id, removed=(mapping,), added=(left,) if left else ()
+                )
         if failure:
             raise failure
 
@@ -209,6 +208,8 @@ class Operations:
         forward_id = opening.forward.id
         failures = self._unsure.get(forward_id, 0)
         self._timers.cancel(forward_id)
+        if opening.forward.adopted:
+            return
         now = dt_util.utcnow()
         lease_until = opening.lease_until or now + self._lease
         kept_to_the_end = opening.deadline is not None and (
@@ -310,7 +311,12 @@ class Operations:
             )
 
 
-def lease_end(rows: Collection[PortMapping]) -> datetime | None:
-    """Return when the router lets go of the first of these rows, None when it does not."""
+def lease_end(opening: Opening, rows: Collection[PortMapping]) -> datetime | None:
+    """Return when the router lets go of the first of its rows, None when it does not.
+
+    An adopted rule has no lease of ours; an end that the user gave it is theirs.
+    """
+    if opening.forward.adopted:
+        return None
     leases = [row.lease for row in rows if row.lease]
     return dt_util.utcnow() + min(leases) if leases else None

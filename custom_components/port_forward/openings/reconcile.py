@@ -27,6 +27,7 @@ from .activity import Kind, Reason, Teller
 from .ledger import Ledger, Opening, Phase
 from .operations import Operations, lease_end
 from .recovery import openings_found, strays_found
+from .rules import planned
 from .verdict import Evidence, Verdict, judge
 from .view import View
 
@@ -167,20 +168,23 @@ class Reconciler:
         Home Assistant may have died between the router's answer and the
         ledger: the router's lease may end before the ledger thinks.
         """
-        noted, shown = opening.lease_until, lease_end(self._view.find(opening.mappings))
+        noted, shown = opening.lease_until, lease_end(opening, self._view.find(opening.mappings))
         if shown and (noted is None or shown < noted - _LEASES_ARE_COARSE):
             opening = replace(opening, phase=Phase.OPEN, lease_until=shown)
             await self._ledger.record(opening)
-        elif opening.phase is Phase.OPENING:
+        elif opening.phase is Phase.OPENING and not opening.forward.adopted:
             opening = opening.within(Phase.OPEN)
             await self._ledger.record(opening)
         self._do.set_alarms(opening)
+        if opening.phase is Phase.OPENING:
+            # Some list a rule as on that is saved, and not in force before this.
+            await self._do.open(opening, opening)
 
     async def _move(self, opening: Opening, wanted: Forward) -> None:
         """Close an opening whose forward was edited, and open what it is now."""
         await self._do.close([opening], Reason.FORWARD_EDITED)
         moved = replace(
-            opening, forward=wanted, mappings=self._router.plan(wanted), phase=Phase.OPENING
+            opening, forward=wanted, mappings=planned(self._router, wanted), phase=Phase.OPENING
         )
         moved = await self._do.open(moved, None)
         self._teller.tell(

@@ -7,6 +7,7 @@ from ..const import DEFAULT_CLOSE_AFTER
 from ..routers.model import Forward, PortMapping, Snapshot
 from ..routers.router import Router
 from .ledger import Opening, Phase
+from .rules import planned
 
 
 def openings_found(
@@ -16,12 +17,14 @@ def openings_found(
 
     Until when it was to be open is lost with the ledger, so it closes after
     the time that is usual. One that is not complete is half made, which
-    closes it at once.
+    closes it at once. A rule that was adopted carries no tag: whoever switched
+    it on, it is safer off than forgotten.
     """
     for forward in filter(None, forwards.values()):
-        plan = router.plan(forward)
+        plan = planned(router, forward)
         if any(
-            row.same_rule(mapping) and router.owner_of(row) == forward.id
+            row.same_rule(mapping)
+            and (row.enabled if forward.adopted else router.owner_of(row) == forward.id)
             for mapping in plan
             for row in snapshot.mappings
         ):

@@ -8,6 +8,8 @@ from datetime import datetime
 
 import voluptuous as vol
 
+from ..kept_mapping import MAPPING, PROTOCOLS
+
 _LONGEST_UPTIME = 2**32  # seconds; the counter of UPnP has 32 bits
 
 
@@ -25,29 +27,21 @@ def _optional(validator: object) -> object:
     return vol.Any(None, validator)
 
 
-_PROTOCOLS = vol.All([str], vol.Length(min=1), vol.Unique())
-_MAPPING = {
-    vol.Required("protocols"): _PROTOCOLS,
-    vol.Required("external_ports"): str,
-    vol.Required("internal_host"): str,
-    vol.Required("internal_ports"): _optional(str),
-    vol.Required("allowed_source"): str,
-    "id": str,
-}
 _FORWARD = {
     vol.Required("id"): str,
     vol.Required("name"): str,
     vol.Required("internal_host"): _optional(str),
     "internal_host6": _optional(str),
-    vol.Required("protocols"): _PROTOCOLS,
+    vol.Required("protocols"): PROTOCOLS,
     vol.Required("external_ports"): str,
     vol.Required("internal_ports"): str,
     vol.Required("allowed_source"): _optional(str),
     "any_external_port": bool,
+    "adopted": _optional(MAPPING),
 }
 _OPENING = {
     vol.Required("forward"): _FORWARD,
-    vol.Required("mappings"): [_MAPPING],
+    vol.Required("mappings"): [MAPPING],
     vol.Required("phase"): str,
     vol.Required("opened_at"): _time,
     vol.Required("asked_at"): _time,

@@ -67,7 +67,8 @@ def _judge_open(opening: Opening, evidence: Evidence) -> Verdict:
     # What remains of a lease is told in whole seconds, too: it may be over
     # before it was expected to be.
     ran_out = opening.lease_until and opening.lease_until <= evidence.now + _ABOUT_TO_END
-    if evidence.lost or ran_out:
+    # A rule of the user's outlives a restart: what became of it was decided.
+    if (evidence.lost or ran_out) and not opening.forward.adopted:
         return Verdict.RESTORE
     return Verdict.REMOVED_ELSEWHERE if evidence.lists_all else Verdict.KEEP
 

@@ -23,7 +23,11 @@ class View:
     def take(self, snapshot: Snapshot) -> None:
         """Start anew from a snapshot."""
         self.snapshot = snapshot
-        self._rows = {_place(row): row for row in snapshot.mappings}
+        self._rows = {}
+        for row in snapshot.mappings:
+            # Of two rules alike the one that is on: an open port must not show as closed.
+            if row.enabled or _place(row) not in self._rows:
+                self._rows[_place(row)] = row
 
     def holds(self, mapping: PortMapping) -> bool:
         """Tell whether the router has this mapping, and uses it."""

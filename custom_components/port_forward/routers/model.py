@@ -88,6 +88,11 @@ class Forward:
     `allowed_source` None means any source; a source is of the one family that
     the forward has. With `any_external_port` the router may choose another
     external port than the one that is asked for.
+
+    `adopted` is the rule of the user's that the forward switches on and off,
+    None for one that makes and deletes rules of its own. An adopted rule is as
+    the user made it: it says by itself where it leads, and need not be one
+    that we could make.
     """
 
     id: str
@@ -99,9 +104,12 @@ class Forward:
     internal_ports: PortRange
     allowed_source: IPv4Network | IPv6Network | None = None
     any_external_port: bool = False
+    adopted: PortMapping | None = None
 
     def __post_init__(self) -> None:
         """Refuse a forward that could not be mapped one port to one port, or not limited."""
+        if self.adopted is not None:
+            return
         if not self.protocols or len(set(self.protocols)) != len(self.protocols):
             msg = "a forward needs each of its protocols once"
             raise ValueError(msg)
@@ -202,7 +210,9 @@ class Capabilities:
     """What a driver can do on this very router: said, never guessed.
 
     None means that only trying will tell. `chooses_external_port` says that
-    the router may grant another external port where the forward allows it.
+    the router may grant another external port where the forward allows it,
+    `disabled_rules` that its rules can be switched off without being deleted:
+    only these can be adopted.
     """
 
     listing: Listing
@@ -214,6 +224,7 @@ class Capabilities:
     ipv6: bool | None = False
     chooses_external_port: bool = False
     hit_counters: bool = False
+    disabled_rules: bool = False
 
     @property
     def closes_by_itself(self) -> bool:

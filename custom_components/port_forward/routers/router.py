@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from .errors import RuleChangedError
 from .model import Capabilities, Forward, PortMapping, RouterInfo, Snapshot
 
 
@@ -86,6 +87,22 @@ class Router(ABC):
         another target is not ours any more: it is left alone, which is success
         too.
         """
+
+    async def set_enabled(
+        self,
+        mapping: PortMapping,
+        *,
+        enabled: bool,  # noqa: ARG002  for the drivers of routers that can
+    ) -> PortMapping:
+        """Switch a rule of the user's on or off, keep all else of it, and return it as read back.
+
+        It is the one that `mapping.id` names, and only as long as it leads
+        where `mapping` does: RuleChangedError if it is another one by now, or
+        none. It is switched on only if it opens nothing besides. What is
+        switched already is success. A router without
+        `Capabilities.disabled_rules` has no such rule.
+        """
+        raise RuleChangedError(port=str(mapping.external_ports))
 
     @asynccontextmanager
     async def watch(

@@ -80,7 +80,13 @@ class FritzBoxRouter(UpnpRouter):
     @override
     def capabilities(self) -> Capabilities:
         """What a FRITZ!Box can do, over TR-064 for IPv4 only."""
-        return replace(super().capabilities, allowed_source=False, other_hosts=False, ipv6=False)
+        return replace(
+            super().capabilities,
+            allowed_source=False,
+            other_hosts=False,
+            ipv6=False,
+            disabled_rules=True,
+        )
 
     @override
     async def connect(self) -> RouterInfo:
@@ -201,6 +207,7 @@ class FritzBoxRouter(UpnpRouter):
                 raise await self._explain(fault, mapping, error) from fault
             raise
 
+    @override
     async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
         """Switch a row on or off, all else left as it is, and return it as read back.
 

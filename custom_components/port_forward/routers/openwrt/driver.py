@@ -118,6 +118,7 @@ class OpenWrtRouter(Router):
             both_protocols=True,
             ipv6=True,
             hit_counters=self._learned.get(HIT_COUNTERS) == "yes",
+            disabled_rules=True,
         )
 
     @property
@@ -237,6 +238,7 @@ class OpenWrtRouter(Router):
         async with self._lock:
             await remove(self._configuration, self._state, mapping)
 
+    @override
     async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
         """Switch a rule of the user on or off, keep all else of it, and return it as read back.
 
