@@ -47,7 +47,7 @@ class Address:
             port = url.explicit_port
         except ValueError as error:
             raise AddressError("invalid_url") from error
-        allowed = {PCP: (PCP,), "http": WEB, None: (PCP, *WEB)}[scheme]
+        allowed = {PCP: (PCP,), None: (PCP, *WEB)}.get(scheme, WEB)
         if url.scheme not in allowed or not url.host or port == 0:
             raise AddressError("invalid_url")
         return cls(url, url.scheme if is_said or scheme else None)

@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 from homeassistant.config_entries import (
+    SOURCE_REAUTH,
     SOURCE_RECONFIGURE,
     ConfigEntry,
     ConfigEntryState,
@@ -13,13 +14,19 @@ from homeassistant.config_entries import (
 )
 from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
-from ..backend import async_close_all
+from ..backend import async_close_all, async_session
 from ..entity import translated_errors
 from ..hosts import HostError
 from ..openings import Reason
-from ..routers.errors import RouterError
+from ..routers.errors import (
+    AuthenticationFailedError,
+    MissingRightsError,
+    ProtocolError,
+    RouterError,
+    RouterUnreachableError,
+    UnsupportedError,
+)
 from ..routers.model import RouterInfo
 from .address import AddressError
 
@@ -27,6 +34,15 @@ type FormError = AddressError | HostError | RouterError
 """What a form shows, and lets the user try again."""
 
 FORM_ERRORS = (AddressError, HostError, RouterError)
+
+CONNECTING = (
+    AuthenticationFailedError,
+    MissingRightsError,
+    ProtocolError,
+    RouterUnreachableError,
+    UnsupportedError,
+)
+"""Those of a router that have a text of their own for forms."""
 
 
 def told(error: FormError) -> tuple[dict[str, str], dict[str, str]]:
@@ -36,8 +52,14 @@ def told(error: FormError) -> tuple[dict[str, str], dict[str, str]]:
             return {error.field: error.key}, error.placeholders
         case HostError():
             return {"base": error.key}, error.placeholders
-        case RouterError():
+        case RouterError() if isinstance(error, CONNECTING):
             return {"base": error.translation_key}, error.placeholders
+        case RouterError():
+            try:
+                with translated_errors():
+                    raise error
+            except HomeAssistantError as shown:
+                return {"base": "refused"}, {"error": str(shown)}
 
 
 class RouterFlow(ConfigFlow):
@@ -48,12 +70,12 @@ class RouterFlow(ConfigFlow):
 
     @property
     def _session(self) -> aiohttp.ClientSession:
-        return async_get_clientsession(self.hass, verify_ssl=False)
+        return async_session(self.hass)
 
     @callback
     def _async_update(self, entry: ConfigEntry, data: Mapping[str, Any]) -> None:
         self.hass.config_entries.async_update_entry(entry, data=data)
-        if entry.state is ConfigEntryState.SETUP_RETRY:
+        if entry.state in (ConfigEntryState.SETUP_RETRY, ConfigEntryState.SETUP_ERROR):
             # Only a loaded entry listens for its changes.
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
 
@@ -66,13 +88,20 @@ class RouterFlow(ConfigFlow):
         connection to the internet, which does not show what is open on the old
         one: that is closed first.
         """
-        if self.source != SOURCE_RECONFIGURE:
+        if (entry := self._changed_entry) is None:
             return self.async_create_entry(title=self._info.name, data=data)
-        entry = self._get_reconfigure_entry()
         if elsewhere and (error := await self._async_close_all(entry)):
             return self._async_abort_unclosed(str(error))
+        self.hass.config_entries.async_update_entry(entry, unique_id=self.unique_id)
         self._async_update(entry, data)
         return self.async_update_and_abort(entry)
+
+    @property
+    def _changed_entry(self) -> ConfigEntry | None:
+        """The entry that is reconfigured or logged in again, None for a new one."""
+        if self.source == SOURCE_RECONFIGURE:
+            return self._get_reconfigure_entry()
+        return self._get_reauth_entry() if self.source == SOURCE_REAUTH else None
 
     async def _async_close_all(self, entry: ConfigEntry) -> HomeAssistantError | None:
         """Close what is open on the old connection; return why that failed, if it did."""

@@ -93,6 +93,7 @@ class OPNsenseRouter(Router):
             port_ranges=True,
             both_protocols=True,
             ipv6=True,
+            disabled_rules=True,
         )
 
     @property
@@ -247,6 +248,7 @@ class OPNsenseRouter(Router):
         )
         await end_connections(self._api, mapping, await self._book.rules(), self._learned)
 
+    @override
     async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
         """Switch the rule that `mapping.id` names on or off and return it as read back.
 
