@@ -7,6 +7,7 @@ import pytest
 from custom_components.port_forward.routers.errors import (
     NotClosedError,
     NotMappedError,
+    NotPermittedError,
     PortConflictError,
     RuleChangedError,
 )
@@ -189,6 +190,15 @@ class TestAdopted:
         with pytest.raises(PortConflictError):
             await home.driver.set_enabled(row, enabled=True)
         await home.driver.set_enabled(row, enabled=False)
+
+    async def test_it_would_open_more_than_it_tells(self, home: Home) -> None:
+        home.add_foreign("", protocol="", **{"local-port": ""}, disabled="1")
+        (row,) = (await home.driver.snapshot()).mappings
+        with pytest.raises(NotPermittedError, match="all other protocols"):
+            await home.driver.set_enabled(row, enabled=True)
+        assert not home.firewall.requests["toggleRule"]
+        home.edit(row.id, disabled="0")
+        assert not (await home.driver.set_enabled(row, enabled=False)).enabled
 
     async def test_said_and_not_done(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
         home.add_foreign(8443)

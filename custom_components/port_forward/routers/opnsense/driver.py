@@ -1,7 +1,6 @@
 """The driver: the contract of `Router`, kept over the API of OPNsense 26.1 and later."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from typing import override
@@ -10,9 +9,6 @@ import aiohttp
 
 from ..errors import (
     MissingRightsError,
-    NotClosedError,
-    NotMappedError,
-    RuleChangedError,
     UnsupportedError,
 )
 from ..model import (
@@ -28,13 +24,13 @@ from ..router import Router
 from ..upnp.tag import description_of, forward_id_of
 from ..upnp.transport import TIMEOUT
 from .api import INTERFACES, RIGHTS, STATES, SYSTEM, Api
-from .conflict import check_free
 from .interfaces import Interface, read_interfaces
 from .opening import Opening, is_tagged_like
 from .rights import missing_rights, read_choices, try_to_write
 from .rule import Rule, plain
 from .rulebook import APPLY_TIMEOUT, RuleBook
 from .states import KEEPS_CONNECTIONS, end_connections
+from .switching import switch
 
 INTERFACE = "interface"
 """Key of the settings: the interface to the internet, `wan` unless it is told."""
@@ -253,31 +249,15 @@ class OPNsenseRouter(Router):
         """Switch the rule that `mapping.id` names on or off and return it as read back.
 
         It may be anybody's: all its other fields stay as they are. Raises
-        RuleChangedError when the id names another rule by now, or none, and
-        PortConflictError when another rule is in the way.
+        RuleChangedError when the id names another rule by now, or none,
+        PortConflictError when another rule is in the way, and NotPermittedError
+        when it would open more than `mapping` tells.
         """
-        rules = await self._book.rules()
-        rule = self._named(rules, mapping)
-        if enabled:
-            others = (other for other in rules if other.uuid != rule.uuid)
-            check_free(mapping, self._interface, await self._address(), others)
-        if rule.enabled is not enabled:
-            await self._book.toggle(rule.uuid, enabled=enabled)
-        await self._book.apply()
-        after = self._named(await self._book.rules(), mapping)
-        if after.enabled is not enabled:
-            kind = NotMappedError if enabled else NotClosedError
-            raise kind(port=str(mapping.external_ports))
+        address = await self._address()
+        shown = await switch(self._book, mapping, self._interface, address, enabled=enabled)
         if not enabled:
             await end_connections(self._api, mapping, await self._book.rules(), self._learned)
-        return replace(mapping, enabled=enabled, description=after.description)
-
-    def _named(self, rules: Sequence[Rule], mapping: PortMapping) -> Rule:
-        for rule in rules:
-            found = rule.mapping
-            if rule.uuid == mapping.id and found and found.same_rule(mapping):
-                return rule
-        raise RuleChangedError(port=str(mapping.external_ports))
+        return shown
 
     def _is_ours(self, rule: Rule, mapping: PortMapping) -> bool:
         """Tell whether `mapping` is this rule, or one of the user's to the same target."""

@@ -58,6 +58,11 @@ class Rule:
         return _PROTOCOLS.get(self.fields.get("protocol", "").lower(), ())
 
     @property
+    def is_for_any_protocol(self) -> bool:
+        """Tell whether it is for more than a port mapping can tell."""
+        return not self.fields.get("protocol")
+
+    @property
     def external_ports(self) -> PortRange | None:
         """Return the ports that it is for."""
         return read_ports(self.fields.get("destination.port", ""))

@@ -1,0 +1,52 @@
+"""Switching a rule of the user's on and off, with all its other fields left as they are."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+from ..errors import NotClosedError, NotMappedError, Refusal, RuleChangedError
+from ..model import PortMapping
+from ..upnp.refusal import not_permitted
+from .conflict import check_free
+from .rule import Rule
+from .rulebook import RuleBook
+
+
+async def switch(
+    book: RuleBook,
+    mapping: PortMapping,
+    interface: str,
+    address: IPv4Address | None,
+    *,
+    enabled: bool,
+) -> PortMapping:
+    """Switch the rule that `mapping.id` names, apply, and return it as read back.
+
+    `interface` and `address` are as for `conflict.check_free`. It is applied in
+    any case: what is saved may not be in force.
+    """
+    rules = await book.rules()
+    rule = _named(rules, mapping)
+    if enabled:
+        if rule.is_for_any_protocol:
+            detail = "its rule is for all other protocols too"
+            raise not_permitted(Refusal.REFUSED, mapping, detail)
+        others = (other for other in rules if other.uuid != rule.uuid)
+        check_free(mapping, interface, address, others)
+    if rule.enabled is not enabled:
+        await book.toggle(rule.uuid, enabled=enabled)
+    await book.apply()
+    after = _named(await book.rules(), mapping)
+    if after.enabled is not enabled:
+        kind = NotMappedError if enabled else NotClosedError
+        raise kind(port=str(mapping.external_ports))
+    return replace(mapping, enabled=enabled, description=after.description)
+
+
+def _named(rules: Sequence[Rule], mapping: PortMapping) -> Rule:
+    """Return the rule of that id if it is still the one that it was."""
+    for rule in rules:
+        found = rule.mapping
+        if rule.uuid == mapping.id and found and found.same_rule(mapping):
+            return rule
+    raise RuleChangedError(port=str(mapping.external_ports))
