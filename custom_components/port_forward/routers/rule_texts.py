@@ -1,4 +1,4 @@
-"""What the rules of routers with an API of their own say in text: ports and sources."""
+"""What the rules of routers with an API of their own say in text: ports, sources, ids."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -50,3 +50,22 @@ def same_place(one: PortMapping, other: PortMapping) -> bool:
         and one.external_ports == other.external_ports
         and one.target == other.target
     )
+
+
+def mapping_id(rule_id: str, forward_id: str | None) -> str:
+    """Return what a mapping keeps: the id of its rule, "" for a plan, and of its forward if ours.
+
+    The ledger keeps no description, and so no tag. By the forward's id what a
+    crash left behind is found again without the rule's.
+    """
+    return f"{rule_id}/{forward_id}" if forward_id else rule_id
+
+
+def rule_id_of(mapping: PortMapping) -> str:
+    """Return the id of the rule of a mapping, "" where it is not known yet."""
+    return mapping.id.partition("/")[0]
+
+
+def forward_of(mapping: PortMapping) -> str | None:
+    """Return the id of the forward that a mapping was made for by us, None for any other."""
+    return mapping.id.partition("/")[2] or None

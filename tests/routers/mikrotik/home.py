@@ -137,7 +137,7 @@ def theirs(wanted: Forward, **more: str) -> dict[str, str]:
 
 
 def without_ids(mappings: Collection[PortMapping]) -> set[PortMapping]:
-    """Mappings as they are planned."""
+    """Mappings as they are planned, without what only the router gives."""
     return {replace(mapping, id="", hits=None, lease=None) for mapping in mappings}
 
 

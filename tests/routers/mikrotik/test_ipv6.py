@@ -8,6 +8,7 @@ from custom_components.port_forward.routers.errors import (
     PortConflictError,
     Refusal,
 )
+from custom_components.port_forward.routers.rule_texts import rule_id_of
 from lab.mikrotik import Habit
 
 from .home import BOTH, CAMERA6, FILTER6, HOUR, LIST6, NAT, Home, forward, home_with
@@ -30,7 +31,9 @@ async def test_a_pinhole_comes_and_goes(session: aiohttp.ClientSession) -> None:
         assert passes(home, protocol="udp")
         assert not passes(home, port=444)
         rows = home.router.items(FILTER6)
-        assert [row[".id"] for row in rows[-3:-1]] == [tcp.id, udp.id], "before the last one"
+        assert [row[".id"] for row in rows[-3:-1]] == [rule_id_of(tcp), rule_id_of(udp)], (
+            "before the last one"
+        )
         assert rows[-1]["comment"] == stock[-1]["comment"]
         assert home.admitted(LIST6) == [("ha-pf-camera1", "::/0", "1h")]
         assert tcp.is_pinhole
@@ -119,18 +122,18 @@ async def test_a_pinhole_that_slipped_behind_the_drop_is_made_anew(
     async with home_with(session) as home:
         wanted = forward(443, host=None, host6=CAMERA6)
         (granted,) = await home.driver.open(wanted, HOUR)
-        home.router.filter6.move(granted.id, None)
+        home.router.filter6.move(rule_id_of(granted), None)
         assert not passes(home)
         (again,) = await home.driver.open(wanted, HOUR, ours=[granted])
         assert passes(home)
         assert len(home.rules(FILTER6)) == 1
-        assert again.id != granted.id
+        assert rule_id_of(again) != rule_id_of(granted)
 
 
 async def test_a_firewall_without_a_last_drop(session: aiohttp.ClientSession) -> None:
     async with home_with(session, wan_list=False) as home:
         (granted,) = await home.driver.open(forward(443, host=None, host6=CAMERA6), HOUR)
-        assert home.router.items(FILTER6)[-1][".id"] == granted.id
+        assert home.router.items(FILTER6)[-1][".id"] == rule_id_of(granted)
 
 
 async def test_ipv6_is_switched_off(session: aiohttp.ClientSession) -> None:

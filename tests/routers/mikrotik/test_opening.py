@@ -14,6 +14,7 @@ from custom_components.port_forward.routers.errors import (
     Refusal,
 )
 from custom_components.port_forward.routers.model import Leases, PortRange
+from custom_components.port_forward.routers.rule_texts import rule_id_of
 from lab.mikrotik import Fault, Habit
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
@@ -40,7 +41,7 @@ async def test_one_rule_and_one_address_with_a_timeout(session: aiohttp.ClientSe
         (granted,) = await home.driver.open(wanted, HOUR)
         (rule,) = home.rules()
         assert rule == {
-            ".id": granted.id,
+            ".id": rule_id_of(granted),
             "action": "dst-nat",
             "bytes": "0",
             "chain": "dstnat",
@@ -59,7 +60,7 @@ async def test_one_rule_and_one_address_with_a_timeout(session: aiohttp.ClientSe
         assert home.admitted() == [("ha-pf-camera1", "0.0.0.0/0", "1h")]
         assert granted.lease == HOUR
         assert home.driver.capabilities.leases is Leases.KEPT
-        assert without_ids([granted]) == set(home.driver.plan(wanted))
+        assert without_ids([granted]) == without_ids(home.driver.plan(wanted))
         assert home.driver.owner_of(granted) == "camera1"
 
 
@@ -81,7 +82,7 @@ async def test_who_gets_in_and_until_when(session: aiohttp.ClientSession, inside
         assert not shown.enabled
         # It is back, and opens it again.
         (again,) = await home.driver.open(wanted, HOUR, ours=[granted])
-        assert again.id == granted.id
+        assert rule_id_of(again) == rule_id_of(granted)
         assert await talk(port, b"hello") == b"HELLO"
         await home.driver.close(again)
         with pytest.raises(ConnectionError):
@@ -366,7 +367,7 @@ async def test_our_rule_is_made_anew_when_somebody_widened_it(
             assert rule["src-address-list"] == "ha-pf-camera1"
             assert rule["in-interface-list"] == "WAN"
             assert "disabled" not in rule
-            assert again.id == rule[".id"]
+            assert rule_id_of(again) == rule[".id"]
 
 
 async def test_a_forward_that_was_edited_leaves_nothing_behind(
@@ -376,7 +377,7 @@ async def test_a_forward_that_was_edited_leaves_nothing_behind(
         granted = await home.driver.open(forward(), HOUR)
         wanted = forward(free_port(), source="192.0.2.1/32")
         (again,) = await home.driver.open(wanted, HOUR, ours=granted)
-        assert [rule[".id"] for rule in home.rules()] == [again.id]
+        assert [rule[".id"] for rule in home.rules()] == [rule_id_of(again)]
         assert home.admitted() == [("ha-pf-camera1", "192.0.2.1", "1h")]
 
 
@@ -386,7 +387,7 @@ async def test_our_tag_on_a_rule_that_leads_elsewhere_is_theirs(
     async with home_with(session) as home:
         wanted = forward()
         (granted,) = await home.driver.open(wanted, HOUR)
-        await home.router.change(NAT, granted.id, **{"to-addresses": CAMERA})
+        await home.router.change(NAT, rule_id_of(granted), **{"to-addresses": CAMERA})
         before = home.rules()
         with pytest.raises(PortConflictError):
             await home.driver.open(wanted, HOUR, ours=[granted])
@@ -399,7 +400,7 @@ async def test_our_rule_is_closed_though_somebody_changed_whom_it_lets_in(
 ) -> None:
     async with home_with(session) as home:
         (granted,) = await home.driver.open(forward(source="192.0.2.1/32"), HOUR)
-        await home.router.change(NAT, granted.id, src_address="")
+        await home.router.change(NAT, rule_id_of(granted), src_address="")
         assert not await home.mapping(granted), "it is another one now"
         await home.driver.close(granted)
         assert not home.rules()

@@ -17,6 +17,7 @@ from custom_components.port_forward.routers.model import (
     PortRange,
     Protocol,
 )
+from custom_components.port_forward.routers.rule_texts import rule_id_of
 from lab.mikrotik import Habit
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
@@ -120,7 +121,7 @@ async def test_closing_again_is_success(session: aiohttp.ClientSession) -> None:
 async def test_a_rule_that_was_removed_at_the_router(session: aiohttp.ClientSession) -> None:
     async with home_with(session) as home:
         first, second = await home.driver.open(forward(protocols=BOTH), HOUR)
-        await home.router.remove(NAT, first.id)
+        await home.router.remove(NAT, rule_id_of(first))
         assert [row.key for row in (await home.driver.snapshot()).mappings] == [second.key]
         for mapping in (first, second):
             await home.driver.close(mapping)
@@ -138,14 +139,13 @@ async def test_a_rule_that_stays_is_no_success(session: aiohttp.ClientSession) -
 
 
 async def test_after_a_crash_the_plan_finds_what_was_made(session: aiohttp.ClientSession) -> None:
-    """The ledger holds the plan only, which knows no ids."""
+    """The ledger holds the plan only, which knows no ids of rules, and no descriptions."""
     async with home_with(session) as home:
         wanted = forward(protocols=BOTH)
         await home.driver.open(wanted, HOUR)
         again = home.another_driver()
         for mapping in again.plan(wanted):
-            assert not mapping.id
-            await again.close(mapping)
+            await again.close(replace(mapping, description=""))
         assert not home.rules()
         assert not home.admitted()
 
@@ -155,14 +155,14 @@ async def test_an_id_that_names_another_rule_by_now(session: aiohttp.ClientSessi
     async with home_with(session) as home:
         wanted = forward()
         (granted,) = await home.driver.open(wanted, HOUR)
-        await home.router.remove(NAT, granted.id)
+        await home.router.remove(NAT, rule_id_of(granted))
         other = await home.router.add(NAT, **theirs(forward(free_port())))
-        home.router.nat.find(other)[".id"] = granted.id
+        home.router.nat.find(other)[".id"] = rule_id_of(granted)
         before = home.rules()
         await home.driver.close(granted)
         assert home.rules() == before
         (again,) = await home.driver.open(wanted, HOUR, ours=[granted])
-        assert again.id != granted.id
+        assert rule_id_of(again) != rule_id_of(granted)
         await home.driver.close(granted)
         assert home.rules() == before
 
@@ -264,4 +264,29 @@ async def test_names_do_not_pass_for_tags(session: aiohttp.ClientSession) -> Non
         (granted,) = await home.driver.open(wanted, HOUR)
         assert granted.description == "HA: Kase ha-pf other x [ha-pf:camera1]"
         assert home.driver.owner_of(granted) == "camera1"
-        assert home.driver.owner_of(replace(granted, description="Xbox")) is None
+        assert home.driver.owner_of(replace(granted, description="Xbox", id="7")) is None
+
+
+async def test_switching_what_is_switched_already_writes_nothing(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session) as home:
+        await home.router.add(NAT, **theirs(forward()))
+        (mapping,) = (await home.driver.snapshot()).mappings
+        assert await home.driver.set_enabled(mapping, enabled=True) == mapping
+        off = await home.driver.set_enabled(mapping, enabled=False)
+        assert await home.driver.set_enabled(mapping, enabled=False) == off
+        assert home.writes() == [f"PATCH {NAT}"]
+
+
+async def test_an_adopted_rule_is_switched_on_only_if_it_opens_nothing_besides(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session) as home:
+        await home.router.add(NAT, **theirs(forward(80), dst_port="80,443"))
+        mapping, _ = (await home.driver.snapshot()).mappings
+        assert not (await home.driver.set_enabled(mapping, enabled=False)).enabled
+        before = home.rules()
+        with pytest.raises(RuleChangedError):
+            await home.driver.set_enabled(mapping, enabled=True)
+        assert home.rules() == before

@@ -11,6 +11,7 @@ from custom_components.port_forward.routers.errors import (
     Refusal,
 )
 from custom_components.port_forward.routers.model import Leases, Listing, PortRange
+from custom_components.port_forward.routers.rule_texts import rule_id_of
 from lab.unifi import Habit
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
@@ -25,7 +26,7 @@ async def test_one_document(session: aiohttp.ClientSession) -> None:
         (granted,) = await home.driver.open(wanted, HOUR)
         (document,) = home.controller.forwards
         assert document == {
-            "_id": granted.id,
+            "_id": rule_id_of(granted),
             "site_id": home.controller.sites[0].id,
             "name": "HA: Camera [ha-pf:camera1]",
             "enabled": True,
@@ -44,7 +45,7 @@ async def test_one_document(session: aiohttp.ClientSession) -> None:
         assert home.driver.owner_of(granted) == "camera1"
         (planned,) = home.driver.plan(wanted)
         assert planned.same_rule(granted)
-        assert not planned.id
+        assert not rule_id_of(planned)
 
 
 async def test_what_a_controller_can(session: aiohttp.ClientSession) -> None:
@@ -142,11 +143,11 @@ async def test_a_forward_that_was_edited_keeps_its_id_and_what_others_wrote(
 ) -> None:
     async with home_with(session, Habit.PUT_EMPTY) as home:
         granted = await home.driver.open(forward(), HOUR)
-        await home.controller.change(granted[0].id, note={"kept": True}, log=True)
+        await home.controller.change(rule_id_of(granted[0]), note={"kept": True}, log=True)
         wanted = forward(free_port(), source="192.0.2.1/32")
         (again,) = await home.driver.open(wanted, HOUR, ours=granted)
         (document,) = home.controller.forwards
-        assert again.id == granted[0].id
+        assert rule_id_of(again) == rule_id_of(granted[0])
         assert document["note"] == {"kept": True}
         assert document["log"] is True
         assert document["dst_port"] == str(wanted.external_ports)
@@ -171,10 +172,10 @@ async def test_our_document_is_mended_when_somebody_changed_it(
         wanted = forward(source="192.0.2.1/32")
         granted = await home.driver.open(wanted, HOUR)
         before = home.controller.forwards
-        await home.controller.change(granted[0].id, **change)
+        await home.controller.change(rule_id_of(granted[0]), **change)
         (again,) = await home.driver.open(wanted, HOUR, ours=granted)
         assert home.controller.forwards == before
-        assert again.id == granted[0].id
+        assert rule_id_of(again) == rule_id_of(granted[0])
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ async def test_another_wan(session: aiohttp.ClientSession) -> None:
         (granted,) = await home.driver.open(wanted, HOUR)
         assert home.controller.forwards[-1]["pfwd_interface"] == "wan2"
         shown = await home.driver.snapshot()
-        assert [row.id for row in shown.mappings] == [granted.id]
+        assert [rule_id_of(row) for row in shown.mappings] == [rule_id_of(granted)]
         assert shown.external_address is None
         assert shown.connected is None
         await home.driver.close(granted)
@@ -271,7 +272,7 @@ async def test_our_tag_on_a_forward_that_leads_elsewhere_is_theirs(
     async with home_with(session) as home:
         wanted = forward()
         (granted,) = await home.driver.open(wanted, HOUR)
-        await home.controller.change(granted.id, fwd=CAMERA)
+        await home.controller.change(rule_id_of(granted), fwd=CAMERA)
         before = home.controller.forwards
         with pytest.raises(PortConflictError):
             await home.driver.open(wanted, HOUR, ours=[granted])
@@ -284,7 +285,7 @@ async def test_our_document_is_closed_though_somebody_changed_whom_it_lets_in(
 ) -> None:
     async with home_with(session) as home:
         (granted,) = await home.driver.open(forward(source="192.0.2.1/32"), HOUR)
-        await home.controller.change(granted.id, src_limiting_enabled=False)
+        await home.controller.change(rule_id_of(granted), src_limiting_enabled=False)
         assert not await home.mapping(granted), "it is another one now"
         await home.driver.close(granted)
         assert not home.controller.forwards

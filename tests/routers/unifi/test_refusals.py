@@ -21,6 +21,7 @@ from custom_components.port_forward.routers.errors import (
     UnsupportedError,
 )
 from custom_components.port_forward.routers.router import Router
+from custom_components.port_forward.routers.rule_texts import rule_id_of
 from custom_components.port_forward.routers.tls import fingerprint_of
 from custom_components.port_forward.routers.unifi import from_settings
 from lab.certificate import self_signed
@@ -330,7 +331,7 @@ async def test_whatever_goes_wrong_in_mending_nothing_stays_unknown(
     async with home_with(session, timeout=0.5) as home:
         wanted = forward()
         (granted,) = await home.driver.open(wanted, HOUR)
-        await home.controller.change(granted.id, enabled=False)
+        await home.controller.change(rule_id_of(granted), enabled=False)
         home.controller.fault(fault, f"PUT {FORWARDS}")
         try:
             (again,) = await home.driver.open(wanted, HOUR)

@@ -12,6 +12,7 @@ from custom_components.port_forward.routers.errors import (
     RuleChangedError,
 )
 from custom_components.port_forward.routers.model import PortMapping, PortRange, Protocol
+from custom_components.port_forward.routers.rule_texts import rule_id_of
 from lab.unifi import Habit
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
@@ -136,7 +137,7 @@ async def test_a_forward_that_was_removed_at_the_controller(
 ) -> None:
     async with home_with(session) as home:
         (granted,) = await home.driver.open(forward(), HOUR)
-        await home.controller.remove(granted.id)
+        await home.controller.remove(rule_id_of(granted))
         assert (await home.driver.snapshot()).mappings == ()
         await home.driver.close(granted)
 
@@ -156,7 +157,7 @@ async def test_after_a_crash_the_plan_finds_what_was_made(session: aiohttp.Clien
         await home.driver.open(wanted, HOUR)
         again = home.another_driver()
         (planned,) = again.plan(wanted)
-        await again.close(planned)
+        await again.close(replace(planned, description=""))
         assert not home.controller.forwards
 
 
@@ -164,11 +165,11 @@ async def test_a_crash_before_it_was_switched_on(session: aiohttp.ClientSession)
     async with home_with(session) as home:
         wanted = forward()
         (granted,) = await home.driver.open(wanted, HOUR)
-        await home.controller.change(granted.id, enabled=False)
+        await home.controller.change(rule_id_of(granted), enabled=False)
         (planned,) = home.driver.plan(wanted)
         (again,) = await home.another_driver().open(wanted, HOUR)
-        assert again.id == granted.id
-        await home.controller.change(granted.id, enabled=False)
+        assert rule_id_of(again) == rule_id_of(granted)
+        await home.controller.change(rule_id_of(granted), enabled=False)
         await home.driver.close(planned)
         assert not home.controller.forwards
 
@@ -177,14 +178,14 @@ async def test_an_id_that_names_another_forward_by_now(session: aiohttp.ClientSe
     async with home_with(session) as home:
         wanted = forward()
         (granted,) = await home.driver.open(wanted, HOUR)
-        await home.controller.remove(granted.id)
+        await home.controller.remove(rule_id_of(granted))
         other = await home.controller.add(**theirs(forward(free_port())))
-        await home.controller.change(other, _id=granted.id)
+        await home.controller.change(other, _id=rule_id_of(granted))
         before = home.controller.forwards
         await home.driver.close(granted)
         assert home.controller.forwards == before
         (again,) = await home.driver.open(wanted, HOUR, ours=[granted])
-        assert again.id != granted.id
+        assert rule_id_of(again) != rule_id_of(granted)
         await home.driver.close(granted)
         assert home.controller.forwards == before
 
@@ -266,4 +267,29 @@ async def test_names_do_not_pass_for_tags(session: aiohttp.ClientSession) -> Non
         wanted = forward(name="Käse [ha-pf:other]; $x" + "y" * 200)
         (granted,) = await home.driver.open(wanted, HOUR)
         assert home.driver.owner_of(granted) == "camera1"
-        assert home.driver.owner_of(replace(granted, description="Xbox")) is None
+        assert home.driver.owner_of(replace(granted, description="Xbox", id="7")) is None
+
+
+async def test_switching_what_is_switched_already_writes_nothing(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session) as home:
+        await home.controller.add(**theirs(forward()))
+        (mapping,) = (await home.driver.snapshot()).mappings
+        assert (await home.driver.set_enabled(mapping, enabled=True)).enabled
+        for _ in range(2):
+            assert not (await home.driver.set_enabled(mapping, enabled=False)).enabled
+        assert home.writes() == ["PUT"]
+
+
+async def test_an_adopted_forward_is_switched_on_only_if_it_opens_nothing_besides(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session) as home:
+        await home.controller.add(**theirs(forward(80), dst_port="80,443", fwd_port="80,443"))
+        mapping, _ = (await home.driver.snapshot()).mappings
+        assert not (await home.driver.set_enabled(mapping, enabled=False)).enabled
+        before = home.controller.forwards
+        with pytest.raises(RuleChangedError):
+            await home.driver.set_enabled(mapping, enabled=True)
+        assert home.controller.forwards == before

@@ -26,8 +26,8 @@ from ..model import (
     Snapshot,
 )
 from ..router import Router
+from ..rule_texts import forward_of, rule_id_of
 from ..tls import ssl_of
-from ..upnp.tag import forward_id_of
 from ..upnp.transport import TIMEOUT, Transport
 from .admission import LEASES, Admission
 from .opening import Opening
@@ -96,6 +96,7 @@ class MikrotikRouter(Router):
             both_protocols=False,
             ipv6=None if ipv6 is None else ipv6 == "yes",
             hit_counters=True,
+            disabled_rules=True,
         )
 
     @property
@@ -184,7 +185,7 @@ class MikrotikRouter(Router):
     @override
     def owner_of(self, mapping: PortMapping) -> str | None:
         """Return the id in the tag of the comment."""
-        return forward_id_of(mapping.description)
+        return forward_of(mapping)
 
     @override
     async def open(
@@ -209,24 +210,27 @@ class MikrotikRouter(Router):
         wan = self._found_wan or await self._find_wan()
         await remove(self._rest, wan, mapping)
 
+    @override
     async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
-        """Switch the rule of `mapping.id` on or off, keep all else of it, and return it.
-
-        The way of adopted rules, which are the user's own. Raises
-        RuleChangedError where the id names another rule by now, or none.
-        """
+        """Switch the rule of `mapping.id` on or off by the one field `disabled`."""
         path = FILTER6 if mapping.is_pinhole else NAT
         port = str(mapping.external_ports)
-        before = await self._rest.row(path, mapping.id) if mapping.id else None
+        rule_id = rule_id_of(mapping)
+        before = await self._rest.row(path, rule_id) if rule_id else None
         if before is None or not leads_like(before, mapping):
             raise RuleChangedError(port=port)
-        await self._rest.set(path, mapping.id, {"disabled": "false" if enabled else "true"})
-        after = await self._rest.row(path, mapping.id)
+        if is_on(before.get("disabled")) is not enabled:
+            return _made(before, mapping)
+        if enabled and len(read_row(before)) > 1:
+            # It would open other ports besides.
+            raise RuleChangedError(port=port)
+        await self._rest.set(path, rule_id, {"disabled": "false" if enabled else "true"})
+        after = await self._rest.row(path, rule_id)
         if after is None or _kept(after) != _kept(before):
             raise RuleChangedError(port=port)
         if is_on(after.get("disabled")) is enabled:
             raise NotMappedError(port=port) if enabled else NotClosedError(port=port)
-        return next(read for read in read_row(after) if read.same_rule(mapping))
+        return _made(after, mapping)
 
     async def _find_wan(self) -> Wan:
         self._found_wan = await find_wan(self._rest, self._wanted_wan)
@@ -239,6 +243,11 @@ class MikrotikRouter(Router):
         if not found:
             raise UnsupportedError(host=self._rest.host, detail="no serial number")
         return found
+
+
+def _made(row: Row, mapping: PortMapping) -> PortMapping:
+    """Return a mapping as a row makes it now."""
+    return next(made for made in read_row(row) if made.same_rule(mapping))
 
 
 def _kept(row: Row) -> Row:

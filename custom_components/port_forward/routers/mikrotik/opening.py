@@ -17,6 +17,7 @@ from ..errors import (
     RouterUnreachableError,
 )
 from ..model import Forward, PortMapping
+from ..rule_texts import rule_id_of
 from ..upnp.transport import DroppedError, NotConnectedError
 from .admission import Admission
 from .removal import remove
@@ -127,7 +128,7 @@ class Opening:
 
         Somebody may have made another rule of it, tag and all: that is theirs.
         """
-        known = [mapping for mapping in self._ours if mapping.id in ("", row[ID])]
+        known = [mapping for mapping in self._ours if rule_id_of(mapping) in ("", row[ID])]
         return any(is_ours(row, mapping) for mapping in (*(rule.mapping for rule in rules), *known))
 
     def _in_the_way(self, rule: Rule, rows: Sequence[Row]) -> Row | None:

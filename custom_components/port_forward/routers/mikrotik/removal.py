@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ..errors import NotClosedError, NotPermittedError, Refusal
 from ..model import PortMapping
+from ..rule_texts import forward_of, rule_id_of
 from ..upnp.tag import forward_id_of
 from .admission import Admission
 from .rest import ID, Rest, RestError, Row
@@ -22,7 +23,7 @@ async def remove(rest: Rest, wan: Wan, mapping: PortMapping, *, ours_only: bool 
     is switched off, so that nothing of it is lost. Raises NotClosedError and
     NotPermittedError.
     """
-    forward_id = forward_id_of(mapping.description)
+    forward_id = forward_of(mapping)
     path = FILTER6 if mapping.is_pinhole else NAT
     rows = await _rows(rest, path)
     ours = [row for row in rows if is_ours(row, mapping)]
@@ -63,7 +64,7 @@ def _is_meant(row: Row, mapping: PortMapping, wan: Wan) -> bool:
     """Tell whether a rule that is not ours is the one to close, and closes something."""
     is_foreign = forward_id_of(row.get("comment", "")) is None
     is_open = not is_on(row.get("disabled")) and (mapping.is_pinhole or wan.hears(row))
-    is_named = mapping.id in ("", row[ID])
+    is_named = rule_id_of(mapping) in ("", row[ID])
     return is_foreign and is_open and is_named and leads_like(row, mapping)
 
 

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from ..model import Forward, PortMapping, PortRange, Protocol
-from ..rule_texts import network_of, ports_of, same_place, source_of, sources_meet
+from ..rule_texts import (
+    forward_of,
+    mapping_id,
+    network_of,
+    ports_of,
+    same_place,
+    source_of,
+    sources_meet,
+)
 from ..upnp.tag import description_of, forward_id_of
 from .rest import ID, Row
 from .wan import Wan
@@ -38,11 +46,6 @@ class Rule:
     mapping: PortMapping
     path: str
     values: Mapping[str, str]
-
-    @property
-    def forward_id(self) -> str:
-        """The id of its forward, as the tag has it."""
-        return forward_id_of(self.mapping.description) or ""
 
     def is_held_as(self, row: Row) -> bool:
         """Tell whether a row is this rule: on, and no wider than it has to be.
@@ -77,7 +80,7 @@ def is_marked(row: Row, forward_id: str | None) -> bool:
 
 def is_ours(row: Row, mapping: PortMapping) -> bool:
     """Tell whether a row is what we made for this mapping: its mark, and where it leads."""
-    return is_marked(row, forward_id_of(mapping.description)) and any(
+    return is_marked(row, forward_of(mapping)) and any(
         same_place(made, mapping) for made in read_row(row)
     )
 
@@ -89,12 +92,11 @@ def rule_for(mapping: PortMapping, wan: Wan) -> Rule:
     long: whatever happens to the list, nobody else gets in. A list that is
     empty matches nobody, so that a rule alone opens nothing.
     """
-    forward_id = forward_id_of(mapping.description) or ""
     common = {
         **wan.matcher,
         "protocol": mapping.protocols[0].value,
         "dst-port": str(mapping.external_ports),
-        "src-address-list": list_of(forward_id),
+        "src-address-list": list_of(forward_of(mapping) or ""),
         "comment": mapping.description,
         **({"src-address": mapping.allowed_source} if mapping.allowed_source else {}),
     }
@@ -126,6 +128,7 @@ def planned(forward: Forward) -> Iterator[PortMapping]:
                 internal_ports=forward.internal_ports,
                 allowed_source=source_of(forward.allowed_source),
                 description=comment_of(forward),
+                id=mapping_id("", forward.id),
             )
 
 
@@ -188,7 +191,7 @@ def _read(
         allowed_source=_source(row),
         enabled=not (is_on(row.get("disabled")) or is_on(row.get("invalid"))),
         description=row.get("comment", ""),
-        id=row.get(ID, ""),
+        id=mapping_id(row.get(ID, ""), forward_id_of(row.get("comment", ""))),
         hits=int(packets) if packets.isdecimal() else None,
     )
 

@@ -29,6 +29,7 @@ from ..model import (
     Snapshot,
 )
 from ..router import Router
+from ..rule_texts import forward_of, rule_id_of
 from ..upnp.tag import forward_id_of
 from ..upnp.transport import TIMEOUT
 from .api import RIGHT, Api, ApiError, Document
@@ -93,6 +94,7 @@ class UnifiRouter(Router):
             port_ranges=True,
             both_protocols=True,
             hit_counters=True,
+            disabled_rules=True,
         )
 
     @property
@@ -208,7 +210,7 @@ class UnifiRouter(Router):
     @override
     def owner_of(self, mapping: PortMapping) -> str | None:
         """Return the id in the tag of the name."""
-        return forward_id_of(mapping.description)
+        return forward_of(mapping)
 
     @override
     async def open(
@@ -232,27 +234,29 @@ class UnifiRouter(Router):
         """Remove `mapping` where it is ours, switch it off where it is not, and make sure."""
         await remove(self._api, self._wan, mapping)
 
+    @override
     async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
-        """Switch the forward of `mapping.id` on or off, keep all else of it, and return it.
-
-        The way of adopted forwards, which are the user's own. Raises
-        RuleChangedError where the id names another one by now, or none.
-        """
+        """Switch the forward of `mapping.id` on or off, and keep all its other fields."""
         port = str(mapping.external_ports)
         before = await self._document(mapping)
         if before is None or not leads_like(before, mapping):
             raise RuleChangedError(port=port)
-        await self._api.replace(mapping.id, {**before, "enabled": enabled})
+        if (before.get("enabled") is not False) is enabled:
+            return _made(before, mapping)
+        if enabled and len(list(read(before))) > 1:
+            # It would open other ports besides.
+            raise RuleChangedError(port=port)
+        await self._api.replace(id_of(before), {**before, "enabled": enabled})
         after = await self._document(mapping)
         if after is None or {**after, "enabled": None} != {**before, "enabled": None}:
             raise RuleChangedError(port=port)
         if (after.get("enabled") is not False) is not enabled:
             raise NotMappedError(port=port) if enabled else NotClosedError(port=port)
-        return next(made for made in read(after) if made.same_rule(mapping))
+        return _made(after, mapping)
 
     async def _document(self, mapping: PortMapping) -> Document | None:
         rows = await self._api.forwards()
-        return next((row for row in rows if id_of(row) == mapping.id), None)
+        return next((row for row in rows if id_of(row) == rule_id_of(mapping)), None)
 
     async def _site(self) -> UnifiSite:
         sites = {site.name: site for site in await self.sites()}
@@ -262,6 +266,11 @@ class UnifiRouter(Router):
         if site.role == "readonly":
             raise MissingRightsError(host=self._api.host, detail=RIGHT)
         return site
+
+
+def _made(document: Document, mapping: PortMapping) -> PortMapping:
+    """Return a mapping as a document makes it now."""
+    return next(made for made in read(document) if made.same_rule(mapping))
 
 
 def _ipv4(text: object) -> IPv4Address | None:

@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping
 
 from ..model import Forward, PortMapping, PortRange, Protocol
-from ..rule_texts import network_of, ports_of, same_place, source_of, sources_meet
+from ..rule_texts import (
+    forward_of,
+    mapping_id,
+    network_of,
+    ports_of,
+    same_place,
+    source_of,
+    sources_meet,
+)
 from ..upnp.tag import description_of, forward_id_of
 from .api import Document
 
@@ -25,6 +33,7 @@ def planned(forward: Forward) -> PortMapping:
         internal_ports=forward.internal_ports,
         allowed_source=source_of(forward.allowed_source),
         description=f"HA: {description_of(forward)}",
+        id=mapping_id("", forward.id),
     )
 
 
@@ -84,7 +93,7 @@ def is_tagged(document: Document, forward_id: str | None) -> bool:
 
 def is_ours(document: Document, mapping: PortMapping) -> bool:
     """Tell whether a document is what we made for this mapping: its tag, and where it leads."""
-    return is_tagged(document, forward_id_of(mapping.description)) and any(
+    return is_tagged(document, forward_of(mapping)) and any(
         same_place(made, mapping) for made in read(document)
     )
 
@@ -97,7 +106,7 @@ def read(document: Document, hits: Mapping[str, int] | None = None) -> Iterator[
         return
     outside = ports_of(_text(document, "dst_port"))
     inside = _inside(document, outside)
-    forward_id = _text(document, "_id")
+    document_id = id_of(document)
     for external, internal in zip(outside, inside, strict=True):
         yield PortMapping(
             protocols=protocols,
@@ -108,8 +117,8 @@ def read(document: Document, hits: Mapping[str, int] | None = None) -> Iterator[
             # Whatever is not clearly off counts as open: that is the error that does no harm.
             enabled=document.get("enabled") is not False,
             description=_text(document, "name"),
-            id=forward_id,
-            hits=(hits or {}).get(forward_id),
+            id=mapping_id(document_id, forward_id_of(_text(document, "name"))),
+            hits=(hits or {}).get(document_id),
         )
 
 

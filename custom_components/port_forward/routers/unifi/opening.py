@@ -12,7 +12,7 @@ from ..errors import (
     RouterTimeoutError,
 )
 from ..model import PortMapping
-from ..upnp.tag import forward_id_of
+from ..rule_texts import forward_of, rule_id_of
 from ..upnp.transport import DroppedError, NotConnectedError
 from .api import Api, ApiError, Document
 from .forwards import (
@@ -41,7 +41,7 @@ class Opening:
         self._ours = ours
         self._values = values_of(wanted, wan)
         self._disabled: Document = {**self._values, "enabled": False}
-        self._forward_id = forward_id_of(wanted.description)
+        self._forward_id = forward_of(wanted)
         # Whether the controller may hold a document because of this call and did not before.
         self._may_be_made = False
         self._is_unanswered = False
@@ -64,7 +64,7 @@ class Opening:
 
         Somebody may have made another forward of it, tag and all: that is theirs.
         """
-        known = [mapping for mapping in self._ours if mapping.id in ("", id_of(row))]
+        known = [mapping for mapping in self._ours if rule_id_of(mapping) in ("", id_of(row))]
         return any(is_ours(row, mapping) for mapping in (self._wanted, *known))
 
     def _check_free(self, others: Sequence[Document]) -> None:
