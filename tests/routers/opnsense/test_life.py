@@ -183,6 +183,14 @@ class TestAdopted:
             await home.driver.set_enabled(row, enabled=True)
         assert raised.value.placeholders == {"port": "8443"}
 
+    async def test_gone_and_still_in_force(self, home: Home) -> None:
+        uuid = home.add_foreign(8443)
+        (row,) = (await home.driver.snapshot()).mappings
+        home.firewall.table.delete(uuid)
+        with pytest.raises(RuleChangedError):
+            await home.driver.set_enabled(row, enabled=False)
+        assert not home.in_force()
+
     async def test_another_rule_has_the_port_meanwhile(self, home: Home) -> None:
         home.add_foreign(8443, disabled="1")
         (row,) = (await home.driver.snapshot()).mappings

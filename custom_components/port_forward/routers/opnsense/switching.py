@@ -26,7 +26,13 @@ async def switch(
     any case: what is saved may not be in force.
     """
     rules = await book.rules()
-    rule = _named(rules, mapping)
+    try:
+        rule = _named(rules, mapping)
+    except RuleChangedError:
+        if not enabled:
+            # Deleted or edited, it is in force as it was until somebody applies that.
+            await book.apply()
+        raise
     if enabled:
         if rule.is_for_any_protocol:
             detail = "its rule is for all other protocols too"
