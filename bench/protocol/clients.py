@@ -97,6 +97,10 @@ class Ours(Client):
         """Connect once more: the driver lists as a part of its snapshots only."""
         self._wan = await wan_of(self.session, self.url)
 
+    async def ask_for_address(self) -> None:
+        """Ask for nothing but the external address."""
+        await self._wan.external_address()
+
     @override
     async def list_mappings(self) -> int:
         return len(await read_table(self._wan, {}))
