@@ -17,15 +17,14 @@ from custom_components.port_forward import hosts
 from custom_components.port_forward.announce import details_of
 from custom_components.port_forward.condition import CONDITIONS
 from custom_components.port_forward.const import DOMAIN, PROTOCOL_BOTH
+from custom_components.port_forward.forward_flow import REFUSED_AT
 from custom_components.port_forward.openings import Activity, Kind, Reason
+from custom_components.port_forward.router_flow.base import CONNECTING
+from custom_components.port_forward.router_flow.kinds import KINDS
 from custom_components.port_forward.routers.errors import (
     NotPermittedError,
-    ProtocolError,
     Refusal,
     RouterError,
-    RouterTimeoutError,
-    RouterUnreachableError,
-    UnsupportedError,
 )
 from custom_components.port_forward.routers.model import Protocol
 from custom_components.port_forward.routers.upnp.soap import UpnpFault
@@ -35,9 +34,6 @@ from custom_components.port_forward.trigger import CLOSE_REASONS, TRIGGERS
 from .translations import FOLDER, placeholders, texts
 
 FORWARD = "config_subentries.forward"
-
-# What `describe` and `survey` raise, so that the flow of a router may show it.
-CONNECTING = (UnsupportedError, RouterUnreachableError, RouterTimeoutError, ProtocolError)
 
 
 def leaves(kind: type[RouterError] = RouterError) -> Iterator[type[RouterError]]:
@@ -192,7 +188,7 @@ def test_errors_of_routers_give_what_their_texts_name() -> None:
         for key in shown:
             text = texts()[f"exceptions.{key}.message"]
             assert placeholders(text) <= keywords(call), ast.unparse(call)
-            if leaf in CONNECTING:
+            if issubclass(leaf, CONNECTING):
                 assert placeholders(texts()[f"config.error.{key}"]) <= keywords(call)
     assert raised > 10
     fault = UpnpFault(host="192.168.1.1", action="AddPortMapping", code=501, description="")
@@ -208,7 +204,7 @@ def test_texts_do_not_show_what_the_router_did_not_say(refusal: Refusal) -> None
 
 
 def test_errors_of_the_forward_form() -> None:
-    from_plan = {"not_permitted_one_source_only", "not_permitted_no_ipv6"}
+    from_plan = {f"not_permitted_{reason}" for reason in REFUSED_AT} | {"invalid_forward"}
     assert keys(f"{FORWARD}.error") == field_errors().keys() | host_errors().keys() | from_plan
     for key, given in (field_errors() | host_errors()).items():
         assert placeholders(texts()[f"{FORWARD}.error.{key}"]) == given, key
@@ -218,8 +214,9 @@ def test_errors_of_the_forward_form() -> None:
 
 
 def test_errors_of_the_router_form() -> None:
-    connecting = {error.translation_key for error in CONNECTING}
-    assert keys("config.error") == connecting | address_errors() | {hosts.ROUTER_UNKNOWN}
+    connecting = {leaf.translation_key for leaf in leaves() if issubclass(leaf, CONNECTING)}
+    others = {hosts.ROUTER_UNKNOWN, "refused"}
+    assert keys("config.error") == connecting | address_errors() | others
 
 
 def test_aborts() -> None:
@@ -262,7 +259,7 @@ def test_selectors() -> None:
     assert keys("selector") == used | in_the_editor
     assert keys("selector.close_reason.options") == set(CLOSE_REASONS)
     assert keys("selector.protocol.options") == {*Protocol, PROTOCOL_BOTH}
-    assert keys("selector.router.options") == {"typed_in"}
+    assert keys("selector.router.options") == {"typed_in", *KINDS}
 
 
 def test_entities() -> None:

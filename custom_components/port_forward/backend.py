@@ -4,10 +4,13 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 
+import aiohttp
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
-from homeassistant.core import HomeAssistant
+from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.helpers.aiohttp_client import async_create_clientsession
+from homeassistant.helpers.singleton import singleton
 from homeassistant.util import dt as dt_util
 
 from .announce import async_announce
@@ -19,9 +22,22 @@ from .routers.router import Router
 
 def make_router(hass: HomeAssistant, entry: ConfigEntry, learned: Mapping[str, str]) -> Router:
     """Return the driver of the entry, not yet connected."""
-    # Routers sign their own certificates, if they speak TLS at all.
-    session = async_get_clientsession(hass, verify_ssl=False)
-    return DRIVERS[entry.data[CONF_DRIVER]](session, entry.data, learned=learned)
+    return DRIVERS[entry.data[CONF_DRIVER]](async_session(hass), entry.data, learned=learned)
+
+
+@singleton(f"{DOMAIN}_session")
+@callback
+def async_session(hass: HomeAssistant) -> aiohttp.ClientSession:
+    """Return the session for all routers.
+
+    It keeps no cookies: those of two accounts of one router would get mixed.
+    UPnP speaks no TLS; the drivers that do say for each request whom to trust.
+    """
+    session = async_create_clientsession(
+        hass, verify_ssl=False, auto_cleanup=False, cookie_jar=aiohttp.DummyCookieJar()
+    )
+    hass.bus.async_listen_once(EVENT_HOMEASSISTANT_CLOSE, lambda _: session.detach())
+    return session
 
 
 async def async_load_ledger(hass: HomeAssistant, entry: ConfigEntry) -> Ledger:

@@ -34,6 +34,8 @@ from .forward_flow import ForwardSubentryFlow
 from .options_flow import PortForwardOptionsFlow
 from .router_flow.address import PCP
 from .router_flow.base import FORM_ERRORS, told
+from .router_flow.kinds import KINDS
+from .router_flow.login import LoginSteps
 from .router_flow.pcp import PcpSteps
 from .router_flow.typed_in import async_look_at
 from .router_flow.upnp import UpnpSteps
@@ -51,7 +53,7 @@ _PLACEHOLDERS = {
 }
 
 
-class PortForwardConfigFlow(PcpSteps, UpnpSteps, domain=DOMAIN):
+class PortForwardConfigFlow(LoginSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
     """Adds a router: announced, found, or by its address."""
 
     VERSION = 1
@@ -82,11 +84,11 @@ class PortForwardConfigFlow(PcpSteps, UpnpSteps, domain=DOMAIN):
         """Offer the routers that can be found."""
         if user_input is None:
             self._found = await async_find_routers(self.hass, self._session)
-            if not self._found:
-                return await self.async_step_url()
         elif user_input[CONF_URL] == _TYPED_IN:
             return await self.async_step_url()
-        return await self._async_ask_which("user", user_input, others=(_TYPED_IN,))
+        elif user_input[CONF_URL] in KINDS:
+            return await self._async_log_in(user_input[CONF_URL])
+        return await self._async_ask_which("user", user_input, others=(_TYPED_IN, *KINDS))
 
     async def async_step_url(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the address of the router."""
@@ -139,7 +141,10 @@ class PortForwardConfigFlow(PcpSteps, UpnpSteps, domain=DOMAIN):
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Change what there is to change of a router of its kind."""
-        if self._get_reconfigure_entry().data[CONF_DRIVER] == PCP:
+        driver = self._get_reconfigure_entry().data[CONF_DRIVER]
+        if driver in KINDS:
+            return await self._async_log_in(driver)
+        if driver == PCP:
             return await self.async_step_reconfigure_pcp()
         return await self._async_ask_address("reconfigure", user_input, only="http")
 
@@ -148,6 +153,10 @@ class PortForwardConfigFlow(PcpSteps, UpnpSteps, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Change which gateway it is."""
         return await self._async_ask_address("reconfigure_pcp", user_input, only=PCP)
+
+    async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
+        """Ask for the account again: the router does not accept what it was given."""
+        return await self._async_log_in(entry_data[CONF_DRIVER])
 
     @override
     async def async_on_create_entry(self, result: ConfigFlowResult) -> ConfigFlowResult:

@@ -13,6 +13,11 @@ SUBENTRY_TYPE_FORWARD: Final = "forward"
 CONF_DRIVER: Final = "driver"
 CONF_WAN: Final = "wan"
 
+# Entry data of some routers with a login, besides those of Home Assistant.
+CONF_API_SECRET: Final = "api_secret"  # noqa: S105  its name
+CONF_INTERFACE: Final = "interface"
+CONF_SITE: Final = "site"
+
 # Entry options; times are in seconds.
 CONF_REFRESH_INTERVAL: Final = "refresh_interval"
 CONF_LEASE: Final = "lease"
@@ -29,6 +34,8 @@ CONF_ALLOWED_SOURCE: Final = "allowed_source"
 CONF_IP_VERSION: Final = "ip_version"
 CONF_CLOSE_AFTER: Final = "close_after"
 CONF_UNTIL_CLOSED: Final = "until_closed"
+# In place of where it leads and for what: the rule that it switches.
+CONF_ADOPTED: Final = "adopted"
 
 # In place of an address: whatever machine Home Assistant runs on. The frontend
 # shows the value itself in a list that also takes others, hence these words.

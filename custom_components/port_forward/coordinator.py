@@ -11,6 +11,7 @@ from typing import Final, override
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_URL
 from homeassistant.core import CALLBACK_TYPE, Context, HomeAssistant, callback
+from homeassistant.exceptions import ConfigEntryAuthFailed
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
@@ -30,8 +31,8 @@ from .forwards import ForwardSettings
 from .hosts import HostError, async_resolve_hosts, async_router_address
 from .openings import Activity, Keeper, Kind, Ledger, Opening
 from .pieces import in_pieces
-from .routers.errors import RouterError
-from .routers.model import Forward, Leases, RouterInfo, Snapshot
+from .routers.errors import AuthenticationFailedError, CertificateError, RouterError
+from .routers.model import Forward, RouterInfo, Snapshot
 from .routers.router import Router
 
 # Two for each of a thousand openings. More can only happen between a start
@@ -153,10 +154,14 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
     async def async_forward(self, forward_id: str) -> Forward:
         """Return the forward with its host resolved now; raises HostError."""
         settings = self._settings(forward_id)
+        name = self.config_entry.subentries[forward_id].title
+        if settings.adopted:
+            # Where it leads is the rule's own affair.
+            return settings.forward(forward_id, name, (None, None))
         hosts = await async_resolve_hosts(
             self.hass, settings.internal_host, self.router_address, settings.ip_version
         )
-        return settings.forward(forward_id, self.config_entry.subentries[forward_id].title, hosts)
+        return settings.forward(forward_id, name, hosts)
 
     def _settings(self, forward_id: str) -> ForwardSettings:
         return ForwardSettings.from_input(self.config_entry.subentries[forward_id].data)
@@ -262,7 +267,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
     def _async_report_leases(self) -> None:
         """Tell the user of a router that keeps ports open when Home Assistant is gone."""
         issue_id = f"router_does_not_close_{self.config_entry.entry_id}"
-        if self.router.capabilities.leases in (Leases.IGNORED, Leases.PERMANENT_ONLY):
+        if self.router.capabilities.never_closes:
             ir.async_create_issue(
                 self.hass,
                 DOMAIN,
@@ -276,9 +281,11 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             ir.async_delete_issue(self.hass, DOMAIN, issue_id)
 
 
-def _update_failed(error: RouterError) -> UpdateFailed:
+def _update_failed(error: RouterError) -> ConfigEntryAuthFailed | UpdateFailed:
     """Map the drivers' errors for reads; `entity.py` has the one for writes."""
-    return UpdateFailed(
+    # Only the user can help: the router would lock out whoever goes on trying.
+    needs_user = isinstance(error, AuthenticationFailedError | CertificateError)
+    return (ConfigEntryAuthFailed if needs_user else UpdateFailed)(
         translation_domain=DOMAIN,
         translation_key=error.translation_key,
         translation_placeholders=error.placeholders,

@@ -38,6 +38,7 @@ def forwards(scene: Scene) -> list[dict[str, str]]:
 async def furnish(ha: RealHomeAssistant, scene: Scene) -> None:
     """Add the router, its forwards and the dashboard."""
     form = await ha.post(FLOW, {"handler": DOMAIN})
+    await ha.post(f"{FLOW}/{form['flow_id']}", {"url": "typed_in"})
     entry = await _submit(ha, FLOW, form["flow_id"], {"url": scene.description_url})
     entry_id = entry["result"]["entry_id"]
     # The router's flow has led on to the form of the first forward.

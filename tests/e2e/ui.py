@@ -74,6 +74,8 @@ class Ui:
     async def start_adding_router(self) -> Step:
         """Press *Add entry* and go on to the form that asks for the URL."""
         step: Step = await self.ha.post(ROUTER_FLOW, {"handler": "port_forward"})
+        assert (step["type"], step["step_id"]) == ("form", "user")
+        step = await self.submit(ROUTER_FLOW, step, url="typed_in")
         assert (step["type"], step["step_id"]) == ("form", "url")
         return step
 
@@ -196,6 +198,16 @@ class Ui:
         )
         texts: dict[str, str] = answer["resources"]
         return texts
+
+    async def happens(self, activities: asyncio.Queue[Any], kind: str) -> dict[str, Any]:
+        """Wait until that happens to a forward, and return what is told of it.
+
+        `activities` is a subscription to the events of the type "port_forward_activity".
+        """
+        async with asyncio.timeout(20):
+            while (told := (await activities.get())["data"])["kind"] != kind:
+                pass
+        return dict(told)
 
     async def sensor(self, entry: str, key: str) -> str:
         """Return what the sensor of a router shows."""

@@ -19,6 +19,13 @@ async def start(hass: HomeAssistant) -> ConfigFlowResult:
     return await hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_USER})
 
 
+async def start_typing(hass: HomeAssistant) -> ConfigFlowResult:
+    """Go on to the form that asks for an address."""
+    step = await submit(hass, await start(hass), url="typed_in")
+    assert_form(step, "url")
+    return step
+
+
 async def submit(hass: HomeAssistant, step: ConfigFlowResult, **values: Any) -> ConfigFlowResult:
     """Submit a form."""
     result = await hass.config_entries.flow.async_configure(step["flow_id"], values)

@@ -19,13 +19,13 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.port_forward.const import DOMAIN
 from custom_components.port_forward.router_flow import typed_in
 from custom_components.port_forward.router_flow import upnp as upnp_steps
+from custom_components.port_forward.router_flow.kinds import KINDS
 from custom_components.port_forward.routers.upnp import describe, search
 from lab.virtual_router import Fault, Quirk, VirtualRouter, Wan, free_port
-from tests.translations import rendered
 
 from .announcing import announce, discovered
 from .conftest import ROUTER_UDN, set_up
-from .flows import added, assert_abort, assert_form, default, options, start, submit
+from .flows import added, assert_abort, assert_form, default, options, start, start_typing, submit
 
 pytestmark = pytest.mark.usefixtures("gateway_is_unknown")
 
@@ -37,7 +37,10 @@ async def test_found_router(hass: HomeAssistant, router: VirtualRouter) -> None:
     step = await start(hass)
     assert_form(step, "user")
     url = router.description_url
-    assert options(step, CONF_URL) == {url: f"UPnP: Virtual Router ({url})", "typed_in": "typed_in"}
+    assert options(step, CONF_URL) == {
+        url: f"UPnP: Virtual Router ({url})",
+        "typed_in": "typed_in",
+    } | {kind: kind for kind in KINDS}
     assert default(step, CONF_URL) == url
 
     entry = added(hass, await submit(hass, step, url=url))
@@ -51,7 +54,7 @@ async def test_found_router(hass: HomeAssistant, router: VirtualRouter) -> None:
 async def test_new_router_leads_to_its_first_forward(
     hass: HomeAssistant, router: VirtualRouter
 ) -> None:
-    step = await submit(hass, await start(hass), url=router.description_url)
+    step = await submit(hass, await start_typing(hass), url=router.description_url)
     kind, flow_id = step["next_flow"]
     assert kind is FlowType.CONFIG_SUBENTRIES_FLOW
     forward = await hass.config_entries.subentries.async_configure(
@@ -75,7 +78,7 @@ async def test_the_other_one_of_two_found_routers(
         await announce(hass, router)
         await announce(hass, other)
         step = await start(hass)
-        assert len(options(step, CONF_URL)) == 3
+        assert len(options(step, CONF_URL)) == 3 + len(KINDS)
         assert added(hass, await submit(hass, step, url=other.description_url)).title == (
             "The other one"
         )
@@ -104,8 +107,11 @@ async def test_found_router_is_not_the_one(hass: HomeAssistant, router: VirtualR
 
 async def test_no_router_found(hass: HomeAssistant, router: VirtualRouter) -> None:
     step = await start(hass)
+    assert_form(step, "user")
+    assert default(step, CONF_URL) == "typed_in"
+    assert list(options(step, CONF_URL)) == ["typed_in", *KINDS]
+    step = await submit(hass, step, url="typed_in")
     assert_form(step, "url")
-    assert "no router was found" in rendered("config.step.url.description")
     added(hass, await submit(hass, step, url=f" {router.description_url}\n"))
 
 
@@ -114,13 +120,15 @@ async def test_no_router_found(hass: HomeAssistant, router: VirtualRouter) -> No
     ["", " ", "ftp://127.0.0.1/", "http://", "http:///rootDesc.xml", "http://[", "127.0.0.1:x"],
 )
 async def test_no_address(hass: HomeAssistant, router: VirtualRouter, url: str) -> None:
-    step = await submit(hass, await start(hass), url=url)
+    step = await submit(hass, await start_typing(hass), url=url)
     assert_form(step, "url", {"url": "invalid_url"})
     added(hass, await submit(hass, step, url=router.description_url))
 
 
 async def test_nothing_answers(hass: HomeAssistant, router: VirtualRouter) -> None:
-    step = await submit(hass, await start(hass), url=f"http://127.0.0.1:{free_port()}/desc.xml")
+    step = await submit(
+        hass, await start_typing(hass), url=f"http://127.0.0.1:{free_port()}/desc.xml"
+    )
     assert_form(step, "url", {"base": "unreachable"})
     placeholders = step["description_placeholders"]
     assert placeholders
@@ -154,7 +162,7 @@ async def test_answer_that_is_no_router(
         impatient = partial(describe, timeout=0.1)
         monkeypatch.setattr(upnp_steps, "describe", impatient)
     router.fault(fault, times=None, delay=0.5)
-    step = await submit(hass, await start(hass), url=router.description_url)
+    step = await submit(hass, await start_typing(hass), url=router.description_url)
     assert_form(step, "url", {"base": error})
     router.clear_faults()
     monkeypatch.undo()
@@ -163,7 +171,7 @@ async def test_answer_that_is_no_router(
 
 async def test_device_without_a_wan(hass: HomeAssistant, router: VirtualRouter) -> None:
     url = router.description_url.replace("rootDesc.xml", "missing.xml")
-    step = await submit(hass, await start(hass), url=url)
+    step = await submit(hass, await start_typing(hass), url=url)
     assert_form(step, "url", {"base": "unsupported"})
 
 
@@ -171,7 +179,7 @@ async def test_description_without_a_working_control_url(
     hass: HomeAssistant, router: VirtualRouter
 ) -> None:
     router.fault(Fault.GARBAGE, action="GetStatusInfo", times=None)
-    step = await submit(hass, await start(hass), url=router.description_url)
+    step = await submit(hass, await start_typing(hass), url=router.description_url)
     assert_form(step, "url", {"base": "protocol_error"})
     assert hass.config_entries.async_entries(DOMAIN) == []
 
@@ -186,7 +194,7 @@ async def test_router_without_an_ipv4_address(
     found = AsyncMock(return_value=[host | {"proto": 0, "flags": 0}])
     monkeypatch.setattr(connector, "_resolve_host", found)
     url = router.description_url.replace("127.0.0.1", "router.test")
-    step = await submit(hass, await start(hass), url=url)
+    step = await submit(hass, await start_typing(hass), url=url)
     assert_form(step, "url", {"base": "router_unknown"})
     monkeypatch.undo()
     added(hass, await submit(hass, step, url=router.description_url))
@@ -195,7 +203,7 @@ async def test_router_without_an_ipv4_address(
 @pytest.mark.parametrize("typed", ["{}", "http://{}", " {}/ "])
 async def test_address_alone_is_enough(hass: HomeAssistant, own_loopback: str, typed: str) -> None:
     async with VirtualRouter(lan_host=own_loopback, ssdp=True) as router:
-        step = await submit(hass, await start(hass), url=typed.format(own_loopback))
+        step = await submit(hass, await start_typing(hass), url=typed.format(own_loopback))
         assert added(hass, step).data[CONF_URL] == router.description_url
 
 
@@ -203,18 +211,20 @@ async def test_address_of_something_else(
     hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(typed_in, "search", partial(search, timeout=0.1))
-    step = await submit(hass, await start(hass), url="127.0.0.66")
+    step = await submit(hass, await start_typing(hass), url="127.0.0.66")
     assert_form(step, "url", {"base": "unreachable"})
 
 
 async def test_address_and_port_without_http(hass: HomeAssistant, router: VirtualRouter) -> None:
-    step = await submit(hass, await start(hass), url=router.description_url[len("http://") :])
+    step = await submit(
+        hass, await start_typing(hass), url=router.description_url[len("http://") :]
+    )
     assert added(hass, step).data[CONF_URL] == router.description_url
 
 
 async def test_several_wans(hass: HomeAssistant) -> None:
     async with VirtualRouter(wans=TWO_WANS) as router:
-        step = await submit(hass, await start(hass), url=router.description_url)
+        step = await submit(hass, await start_typing(hass), url=router.description_url)
         assert_form(step, "wan")
         first, second = options(step, "wan").values()
         assert first.endswith(": 203.0.113.7")
@@ -230,7 +240,7 @@ async def test_several_wans(hass: HomeAssistant) -> None:
 async def test_best_wan_comes_first(hass: HomeAssistant) -> None:
     """Q30: a disconnected WANIPConnection stands before the one in use."""
     async with VirtualRouter(quirks={Quirk.Q30}) as router:
-        step = await submit(hass, await start(hass), url=router.description_url)
+        step = await submit(hass, await start_typing(hass), url=router.description_url)
         best, dead = options(step, "wan").items()
         assert default(step, "wan") == best[0]
         assert best[1].endswith("(WANPPPConnection): 203.0.113.7")
@@ -242,7 +252,7 @@ async def test_known_router_is_found_at_its_new_address(
 ) -> None:
     await set_up(hass, entry)
     await router.restart()
-    step = await submit(hass, await start(hass), url=router.description_url)
+    step = await submit(hass, await start_typing(hass), url=router.description_url)
     assert_abort(step, "already_configured")
     assert entry.data[CONF_URL] == router.description_url
     assert entry.state is ConfigEntryState.LOADED
@@ -255,7 +265,7 @@ async def test_known_router_that_could_not_be_set_up_is_set_up_at_once(
     await router.restart()
     await set_up(hass, entry)
     assert not hass.states.async_all()
-    step = await submit(hass, await start(hass), url=router.description_url)
+    step = await submit(hass, await start_typing(hass), url=router.description_url)
     assert_abort(step, "already_configured")
     assert entry.state is ConfigEntryState.LOADED
 
@@ -273,7 +283,7 @@ async def test_known_router_that_answers_where_it_is_known_stays_there(
 
 async def test_router_that_was_ignored(hass: HomeAssistant, router: VirtualRouter) -> None:
     MockConfigEntry(domain=DOMAIN, source=SOURCE_IGNORE, unique_id=ROUTER_UDN).add_to_hass(hass)
-    step = await submit(hass, await start(hass), url=router.description_url)
+    step = await submit(hass, await start_typing(hass), url=router.description_url)
     assert added(hass, step).data[CONF_URL] == router.description_url
 
 
@@ -290,6 +300,6 @@ async def test_second_router(
     hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry
 ) -> None:
     async with VirtualRouter(friendly_name="The other one") as other:
-        step = await submit(hass, await start(hass), url=other.description_url)
+        step = await submit(hass, await start_typing(hass), url=other.description_url)
         assert step["type"] is FlowResultType.CREATE_ENTRY
         assert entry.data[CONF_URL] == router.description_url

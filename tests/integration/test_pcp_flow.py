@@ -16,12 +16,13 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.port_forward.const import DOMAIN
 from custom_components.port_forward.router_flow import typed_in
+from custom_components.port_forward.router_flow.kinds import KINDS
 from custom_components.port_forward.routers.upnp import search
 from lab.virtual_router import Fault, Pcp, VirtualRouter
 
 from .announcing import set_up_ssdp
 from .conftest import add_forward, forward_data, ledger_of, ledger_path, set_up, state_of, switch
-from .flows import added, assert_abort, assert_form, default, options, start, submit
+from .flows import added, assert_abort, assert_form, default, options, start, start_typing, submit
 from .routes import HEADER, route
 
 pytestmark = pytest.mark.usefixtures("gateway_is_unknown")
@@ -72,8 +73,7 @@ async def pcp_entry(hass: HomeAssistant, gateway: VirtualRouter) -> MockConfigEn
 
 @pytest.mark.parametrize("typed", ["{}", " {}\n", "{}:5351", "pcp://{}", "pcp://{}:5351/"])
 async def test_address_is_enough(hass: HomeAssistant, gateway: VirtualRouter, typed: str) -> None:
-    step = await start(hass)
-    assert_form(step, "url")
+    step = await start_typing(hass)
     entry = added(hass, await submit(hass, step, url=typed.format(gateway.lan_host)))
     assert entry.title == f"PCP router {gateway.lan_host}"
     assert entry.unique_id == f"pcp-{gateway.lan_host}"
@@ -84,14 +84,14 @@ async def test_address_is_enough(hass: HomeAssistant, gateway: VirtualRouter, ty
 async def test_another_port(hass: HomeAssistant, own_loopback: str, typed: str) -> None:
     async with VirtualRouter(upnp=False, lan_host=own_loopback, pcp=Pcp()) as router:
         text = typed.format(own_loopback, router.pcp_port)
-        entry = added(hass, await submit(hass, await start(hass), url=text))
+        entry = added(hass, await submit(hass, await start_typing(hass), url=text))
         assert entry.data[CONF_URL] == f"pcp://{own_loopback}:{router.pcp_port}"
 
 
 async def test_vpn_provider(hass: HomeAssistant, pcp_only: Gateway) -> None:
     """NAT-PMP only, on the gateway of a tunnel, and silent to everything else."""
     async with pcp_only(pcp=Pcp(provider=True)) as router:
-        step = await submit(hass, await start(hass), url=router.lan_host)
+        step = await submit(hass, await start_typing(hass), url=router.lan_host)
         entry = added(hass, step)
         assert entry.title == f"NAT-PMP router {router.lan_host}"
         assert entry.unique_id == f"pcp-{router.lan_host}"
@@ -102,12 +102,12 @@ async def test_name_is_kept_as_its_address(
     hass: HomeAssistant, gateway: VirtualRouter, name_server: dict[str, list[str]]
 ) -> None:
     name_server["gateway.test"] = [gateway.lan_host]
-    step = await submit(hass, await start(hass), url="gateway.test")
+    step = await submit(hass, await start_typing(hass), url="gateway.test")
     assert added(hass, step).data[CONF_URL] == f"pcp://{gateway.lan_host}"
 
 
 async def test_both_are_offered(hass: HomeAssistant, both: VirtualRouter) -> None:
-    step = await submit(hass, await start(hass), url=both.lan_host)
+    step = await submit(hass, await start_typing(hass), url=both.lan_host)
     assert_form(step, "protocol")
     pcp = f"pcp://{both.lan_host}"
     assert options(step, CONF_URL) == {
@@ -119,7 +119,7 @@ async def test_both_are_offered(hass: HomeAssistant, both: VirtualRouter) -> Non
 
 
 async def test_upnp_of_both(hass: HomeAssistant, both: VirtualRouter) -> None:
-    step = await submit(hass, await start(hass), url=both.lan_host)
+    step = await submit(hass, await start_typing(hass), url=both.lan_host)
     entry = added(hass, await submit(hass, step, url=both.description_url))
     assert entry.unique_id == both.udn
 
@@ -127,7 +127,7 @@ async def test_upnp_of_both(hass: HomeAssistant, both: VirtualRouter) -> None:
 async def test_one_of_both_that_is_gone_when_it_is_chosen(
     hass: HomeAssistant, both: VirtualRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = await submit(hass, await start(hass), url=both.lan_host)
+    step = await submit(hass, await start_typing(hass), url=both.lan_host)
     await both.stop()
     step = await submit(hass, step, url=f"pcp://{both.lan_host}")
     assert_form(step, "protocol", {"base": "no_pcp"})
@@ -140,7 +140,7 @@ async def test_device_that_answers_a_search_but_is_no_router(
 ) -> None:
     """Such as a gateway whose media server is all that speaks UPnP."""
     both.fault(Fault.HTML, times=None)
-    step = await submit(hass, await start(hass), url=both.lan_host)
+    step = await submit(hass, await start_typing(hass), url=both.lan_host)
     assert added(hass, step).unique_id == f"pcp-{both.lan_host}"
 
 
@@ -148,7 +148,7 @@ async def test_web_server_that_does_not_answer_beside(
     hass: HomeAssistant, both: VirtualRouter
 ) -> None:
     both.fault(Fault.DROP_BEFORE, times=None)
-    step = await submit(hass, await start(hass), url=both.lan_host)
+    step = await submit(hass, await start_typing(hass), url=both.lan_host)
     assert added(hass, step).unique_id == f"pcp-{both.lan_host}"
 
 
@@ -156,7 +156,7 @@ async def test_neither(hass: HomeAssistant, own_loopback: str) -> None:
     """A web server and nothing else."""
     async with VirtualRouter(lan_host=own_loopback) as server:
         server.fault(Fault.HTML, times=None)
-        step = await submit(hass, await start(hass), url=f"{own_loopback}:{server.port}")
+        step = await submit(hass, await start_typing(hass), url=f"{own_loopback}:{server.port}")
         assert_form(step, "url", {"base": "no_protocol"})
         placeholders = step["description_placeholders"]
         assert placeholders
@@ -165,20 +165,20 @@ async def test_neither(hass: HomeAssistant, own_loopback: str) -> None:
 
 async def test_description_at_a_port(hass: HomeAssistant, router: VirtualRouter) -> None:
     """It is not said what is spoken there, and UPnP needs the path: neither."""
-    step = await submit(hass, await start(hass), url=f"127.0.0.1:{router.port}")
+    step = await submit(hass, await start_typing(hass), url=f"127.0.0.1:{router.port}")
     assert_form(step, "url", {"base": "no_protocol"})
 
 
 @pytest.mark.parametrize("typed", ["pcp://127.0.0.66", "pcp://127.0.0.66:5351"])
 async def test_nothing_answers(hass: HomeAssistant, typed: str) -> None:
-    step = await submit(hass, await start(hass), url=typed)
+    step = await submit(hass, await start_typing(hass), url=typed)
     assert_form(step, "url", {"base": "no_pcp"})
 
 
 @pytest.mark.parametrize("typed", ["pcp://gateway.test", "gateway.test", "x" * 64])
 @pytest.mark.usefixtures("name_server")
 async def test_name_that_does_not_resolve(hass: HomeAssistant, typed: str) -> None:
-    step = await submit(hass, await start(hass), url=typed)
+    step = await submit(hass, await start_typing(hass), url=typed)
     assert_form(step, "url", {"base": "router_unknown"})
 
 
@@ -186,7 +186,7 @@ async def test_name_that_does_not_resolve(hass: HomeAssistant, typed: str) -> No
     "typed", ["pcp://", "127.0.0.1:0", "127.0.0.1:65536", "pcp://127.0.0.1:x", "nat://x"]
 )
 async def test_no_address(hass: HomeAssistant, typed: str) -> None:
-    step = await submit(hass, await start(hass), url=typed)
+    step = await submit(hass, await start_typing(hass), url=typed)
     assert_form(step, "url", {"url": "invalid_url"})
 
 
@@ -194,7 +194,7 @@ async def test_known_gateway(
     hass: HomeAssistant, gateway: VirtualRouter, pcp_entry: MockConfigEntry
 ) -> None:
     await set_up(hass, pcp_entry)
-    step = await submit(hass, await start(hass), url=gateway.lan_host)
+    step = await submit(hass, await start_typing(hass), url=gateway.lan_host)
     assert_abort(step, "already_configured")
 
 
@@ -202,15 +202,15 @@ async def test_gateway_that_was_ignored(hass: HomeAssistant, gateway: VirtualRou
     MockConfigEntry(
         domain=DOMAIN, source=SOURCE_IGNORE, unique_id=f"pcp-{gateway.lan_host}"
     ).add_to_hass(hass)
-    added(hass, await submit(hass, await start(hass), url=gateway.lan_host))
+    added(hass, await submit(hass, await start_typing(hass), url=gateway.lan_host))
 
 
 async def test_known_by_upnp_can_be_added_by_pcp_too(
     hass: HomeAssistant, both: VirtualRouter
 ) -> None:
-    step = await submit(hass, await start(hass), url=both.lan_host)
+    step = await submit(hass, await start_typing(hass), url=both.lan_host)
     upnp = added(hass, await submit(hass, step, url=both.description_url))
-    step = await submit(hass, await start(hass), url=f"pcp://{both.lan_host}")
+    step = await submit(hass, await start_typing(hass), url=f"pcp://{both.lan_host}")
     assert hass.config_entries.async_entries(DOMAIN) == [upnp, step["result"]]
 
 
@@ -230,7 +230,7 @@ async def test_default_gateway_is_offered(
         both.description_url: f"UPnP: Virtual Router ({both.description_url})",
         pcp: f"PCP router {both.lan_host}",
         "typed_in": "typed_in",
-    }
+    } | {kind: kind for kind in KINDS}
     assert default(step, CONF_URL) == both.description_url
     assert added(hass, await submit(hass, step, url=pcp)).unique_id == f"pcp-{both.lan_host}"
 

@@ -58,7 +58,10 @@ class Kind:
         """Return the data of an entry; raises AddressError for what is no address."""
         text = user_input[CONF_URL]
         # Without a path, and without a password that would be shown with it.
-        url = Address.parse(text, scheme="https").url.origin()
+        try:
+            url = Address.parse(text, scheme="https").url.origin()
+        except AddressError as error:
+            raise AddressError("invalid_address") from error
         if "://" not in text and url.explicit_port is None and self.port:
             url = url.with_port(self.port)
         others = {key: value for key, value in user_input.items() if key != CONF_URL and value}

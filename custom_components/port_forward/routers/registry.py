@@ -5,8 +5,13 @@ from typing import Protocol
 
 import aiohttp
 
+from .fritzbox import from_settings as fritzbox
+from .mikrotik import from_settings as mikrotik
+from .openwrt import from_settings as openwrt
+from .opnsense import from_settings as opnsense
 from .pcp import from_settings as pcp
 from .router import Router
+from .unifi import from_settings as unifi
 from .upnp import from_settings as upnp
 
 
@@ -30,4 +35,12 @@ def _pcp(
     return pcp(session, {"host": settings["url"].removeprefix("pcp://")}, learned=learned)
 
 
-DRIVERS: Mapping[str, Driver] = {"pcp": _pcp, "upnp": upnp}
+DRIVERS: Mapping[str, Driver] = {
+    "fritzbox": fritzbox,
+    "mikrotik": mikrotik,
+    "openwrt": openwrt,
+    "opnsense": opnsense,
+    "pcp": _pcp,
+    "unifi": unifi,
+    "upnp": upnp,
+}
