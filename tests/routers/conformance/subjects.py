@@ -7,8 +7,10 @@ from functools import partial
 import aiohttp
 
 from lab.fritzbox import Lease
+from lab.mikrotik import Habit as RouterOS
+from lab.unifi import Habit as Unifi
 
-from . import fritzbox, opnsense, real, virtual
+from . import fritzbox, mikrotik, opnsense, real, unifi, virtual
 from .subject import Subject
 
 type Start = Callable[[aiohttp.ClientSession], AbstractAsyncContextManager[Subject]]
@@ -26,4 +28,11 @@ SUBJECTS: Mapping[str, Start] = {
     "fritzbox": partial(fritzbox.fritzbox, lease=Lease.IGNORED),
     "fritzbox-lease-echoed": partial(fritzbox.fritzbox, lease=Lease.ECHOED),
     "fritzbox-lease-kept": partial(fritzbox.fritzbox, lease=Lease.KEPT),
+    "mikrotik": mikrotik.mikrotik,
+    "mikrotik-by-halves": lambda session: mikrotik.mikrotik(
+        session, RouterOS.NO_WHOLE, RouterOS.NO_PATCH
+    ),
+    "unifi-key": partial(unifi.unifi, by_key=True),
+    "unifi-password": lambda session: unifi.unifi(session, Unifi.CSRF_ROTATES, by_key=False),
+    "unifi-old": partial(unifi.unifi, is_os=False, by_key=False),
 }

@@ -279,12 +279,14 @@ async def test_switching_what_is_switched_already_writes_nothing(
         assert home.writes() == [f"PATCH {NAT}"]
 
 
+@pytest.mark.parametrize("more", [{"dst_port": "80,443"}, {"dst_port": "", "protocol": ""}])
 async def test_an_adopted_rule_is_switched_on_only_if_it_opens_nothing_besides(
-    session: aiohttp.ClientSession,
+    session: aiohttp.ClientSession, more: dict[str, str]
 ) -> None:
     async with home_with(session) as home:
-        await home.router.add(NAT, **theirs(forward(80), dst_port="80,443"))
-        mapping, _ = (await home.driver.snapshot()).mappings
+        rule = {key: value for key, value in theirs(forward(80), **more).items() if value}
+        await home.router.add(NAT, **rule)
+        mapping, *_ = (await home.driver.snapshot()).mappings
         assert not (await home.driver.set_enabled(mapping, enabled=False)).enabled
         before = home.rules()
         with pytest.raises(RuleChangedError):

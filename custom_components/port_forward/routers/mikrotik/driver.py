@@ -221,8 +221,8 @@ class MikrotikRouter(Router):
             raise RuleChangedError(port=port)
         if is_on(before.get("disabled")) is not enabled:
             return _made(before, mapping)
-        if enabled and len(read_row(before)) > 1:
-            # It would open other ports besides.
+        if enabled and (len(read_row(before)) > 1 or "protocol" not in before):
+            # It would open other ports besides, or be for any protocol: that is more than it shows.
             raise RuleChangedError(port=port)
         await self._rest.set(path, rule_id, {"disabled": "false" if enabled else "true"})
         after = await self._rest.row(path, rule_id)
