@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -61,7 +60,8 @@ class PortSharing:
         self.permitted = {"127.0.0.1"}
         """Devices with the tick at *Permit independent port sharing*."""
         self.online = True
-        self.on_change: Callable[[], None] | None = None
+        self.expired = asyncio.Event()
+        """Set when a lease has ended."""
         self._rows: dict[Place, Sharing] = {}
         self._timers: dict[Place, asyncio.TimerHandle] = {}
         self._relays = Relays(host, self._decide)
@@ -132,6 +132,7 @@ class PortSharing:
         # The relay asks at each connection, so nobody gets in from here on.
         self._rows.pop(place, None)
         self._timers.pop(place, None)
+        self.expired.set()
 
     def _cancel(self, place: Place) -> None:
         if timer := self._timers.pop(place, None):

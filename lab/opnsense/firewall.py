@@ -51,8 +51,6 @@ class OPNsense:
         self.table = RuleTable(INTERFACES)
         self.pf = PacketFilter(wan_host, external_address)
         self.requests: Counter[str] = Counter()
-        self.bodies: list[tuple[str, object]] = []
-        """Action and body of every request that was let in."""
         self.version = version
         self.certificate: Certificate | None = self_signed("OPNsense.internal") if tls else None
         self.on_request: Callable[[str], None] | None = None
@@ -160,7 +158,6 @@ class OPNsense:
             body: object = json.loads(text) if text else None
         except ValueError:
             body = None
-        self.bodies.append((action, body))
         controllers = Controllers(self.table, self.pf, self.version, account, fault)
         status, reply = await controllers.act(
             f"{module}/{controller}/{action}",
