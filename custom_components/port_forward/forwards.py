@@ -19,6 +19,7 @@ from homeassistant.const import CONF_NAME, CONF_PROTOCOL
 from homeassistant.helpers import config_validation as cv
 
 from .const import (
+    CONF_ADOPTED,
     CONF_ALLOWED_SOURCE,
     CONF_CLOSE_AFTER,
     CONF_EXTERNAL_PORTS,
@@ -31,7 +32,8 @@ from .const import (
     MAX_MAPPINGS_PER_FORWARD,
     PROTOCOL_BOTH,
 )
-from .routers.model import Forward, PortRange, Protocol
+from .kept_mapping import mapping_from_json
+from .routers.model import Forward, PortMapping, PortRange, Protocol
 
 
 class FieldError(Exception):
@@ -59,7 +61,9 @@ class ForwardSettings:
 
     With `any_external_port` the external ports are those that the router is
     asked for, and one that chooses may grant others. `close_after` is how
-    long the switch opens it, None for until closed.
+    long the switch opens it, None for until closed. `adopted` is the rule that
+    it switches, from which all else but the times is taken then; limits that
+    are no addresses are in the rule alone.
     """
 
     internal_host: str
@@ -70,10 +74,13 @@ class ForwardSettings:
     any_external_port: bool
     allowed_source: IPv4Network | IPv6Network | None
     close_after: timedelta | None
+    adopted: PortMapping | None = None
 
     @classmethod
     def from_input(cls, data: Mapping[str, Any]) -> ForwardSettings:
         """Read what the form gave or the subentry holds; raises FieldError."""
+        if CONF_ADOPTED in data:
+            return cls._of_rule(mapping_from_json(data[CONF_ADOPTED]), _close_after(data))
         protocols = (
             (Protocol.TCP, Protocol.UDP)
             if data[CONF_PROTOCOL] == PROTOCOL_BOTH
@@ -118,11 +125,28 @@ class ForwardSettings:
             close_after=_close_after(data),
         )
 
+    @classmethod
+    def _of_rule(cls, rule: PortMapping, close_after: timedelta | None) -> ForwardSettings:
+        return cls(
+            internal_host=rule.internal_host,
+            ip_version=IpVersion.IPV6 if rule.is_pinhole else IpVersion.IPV4,
+            protocols=rule.protocols,
+            external_ports=rule.external_ports,
+            internal_ports=rule.internal_ports or rule.external_ports,
+            any_external_port=False,
+            allowed_source=None,
+            close_after=close_after,
+            adopted=rule,
+        )
+
     def clashes_with(self, other: ForwardSettings) -> bool:
         """Tell whether both want the same external port of the same protocol.
 
-        Over IPv6 each host has all ports for itself.
+        Over IPv6 each host has all ports for itself. Of rules that the router
+        has already, it knows itself which of them may be on together.
         """
+        if self.adopted and other.adopted:
+            return self.adopted.same_rule(other.adopted)
         share_ipv4 = IpVersion.IPV6 not in (self.ip_version, other.ip_version)
         share_ipv6 = IpVersion.IPV4 not in (self.ip_version, other.ip_version)
         same_host = self.internal_host == other.internal_host
@@ -147,6 +171,7 @@ class ForwardSettings:
             internal_ports=self.internal_ports,
             allowed_source=self.allowed_source,
             any_external_port=self.any_external_port,
+            adopted=self.adopted,
         )
 
 
@@ -160,6 +185,13 @@ def check_free(settings: ForwardSettings, others: Iterable[ConfigSubentry]) -> N
     """Raise FieldError when another forward has an external port of `settings`."""
     for other in others:
         if settings.clashes_with(ForwardSettings.from_input(other.data)):
+            if settings.adopted:
+                raise FieldError(
+                    "base",
+                    "rule_in_use",
+                    ports=str(settings.external_ports),
+                    forward=other.title,
+                )
             raise FieldError(
                 CONF_EXTERNAL_PORTS,
                 "ports_in_use",

@@ -112,6 +112,10 @@ async def _async_list_mappings(call: ServiceCall) -> ServiceResponse:
         (mapping.key, mapping.target): opening.forward.name
         for opening in coordinator.keeper.openings.values()
         for mapping in opening.mappings
+    } | {
+        (forward.adopted.key, forward.adopted.target): forward.name
+        for forward in coordinator.forwards.values()
+        if forward and forward.adopted
     }
     address = coordinator.data.external_address
     return {

@@ -119,6 +119,12 @@ def _read_flow(flow: AnyFlow, result: Mapping[str, Any]) -> None:
         rendered("config.flow_title", flow.context["title_placeholders"])
     if result["type"] is FlowResultType.FORM:
         _read_form(prefix, result, values)
+    elif result["type"] is FlowResultType.MENU:
+        step = f"{prefix}.step.{result['step_id']}"
+        for part in ("title", "description"):
+            rendered(f"{step}.{part}", values)
+        for option in result["menu_options"]:
+            rendered(f"{step}.menu_options.{option}", values)
     # Home Assistant has texts of its own for what all flows do.
     elif result["type"] is FlowResultType.ABORT and not result.get("translation_domain"):
         rendered(f"{prefix}.abort.{result['reason']}", values)

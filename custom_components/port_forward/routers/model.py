@@ -231,6 +231,11 @@ class Capabilities:
         """Tell whether the router closes a mapping when Home Assistant is gone."""
         return self.leases is Leases.KEPT
 
+    @property
+    def never_closes(self) -> bool:
+        """Tell whether it is known that the router does not: then it is for us alone."""
+        return self.leases in (Leases.IGNORED, Leases.PERMANENT_ONLY)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RouterInfo:
