@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from lab.virtual_router.mapping import VirtualMapping
 
-from .menus import AddressListMenu, Item, Menu
+from .address_list import AddressListMenu
+from .menus import Item, Menu
 from .values import in_network, in_ports
 
 MOST_PORTS = 64

@@ -1,8 +1,6 @@
 """The menus of the router: ordered lists of items with ids, as its REST API shows them."""
 
-import math
 from collections.abc import Callable, Collection, Mapping
-from ipaddress import ip_network
 from itertools import count
 from typing import override
 
@@ -13,8 +11,6 @@ from .values import (
     check_host,
     check_network,
     check_ports,
-    duration,
-    seconds_of,
 )
 
 type Item = dict[str, str]
@@ -34,7 +30,7 @@ class RefusedError(Exception):
         self.detail = detail
 
 
-def _text(_: str) -> None:
+def any_text(_: str) -> None:
     """Take anything."""
 
 
@@ -47,23 +43,23 @@ def _one_of(*words: str) -> Check:
 
 
 _COMMON: Mapping[str, Check] = {
-    "chain": _text,
-    "comment": _text,
-    "connection-state": _text,
+    "chain": any_text,
+    "comment": any_text,
+    "connection-state": any_text,
     "disabled": check_flag,
     "dst-address": check_network,
-    "dst-address-list": _text,
+    "dst-address-list": any_text,
     "dst-port": check_ports,
-    "in-interface": _text,
-    "in-interface-list": _text,
-    "jump-target": _text,
+    "in-interface": any_text,
+    "in-interface-list": any_text,
+    "jump-target": any_text,
     "log": check_flag,
-    "log-prefix": _text,
-    "out-interface": _text,
-    "out-interface-list": _text,
-    "protocol": _text,
+    "log-prefix": any_text,
+    "out-interface": any_text,
+    "out-interface-list": any_text,
+    "protocol": any_text,
     "src-address": check_network,
-    "src-address-list": _text,
+    "src-address-list": any_text,
     "src-port": check_ports,
 }
 
@@ -73,7 +69,7 @@ NAT: Mapping[str, Check] = {
         "accept", "dst-nat", "jump", "log", "masquerade", "netmap", "passthrough", "redirect",
         "return", "same", "src-nat",
     ),
-    "connection-nat-state": _text,
+    "connection-nat-state": any_text,
     "dst-address-type": _one_of("unicast", "local", "broadcast", "multicast"),
     "to-addresses": check_host,
     "to-ports": check_ports,
@@ -84,9 +80,9 @@ FILTER: Mapping[str, Check] = {
     "action": _one_of(
         "accept", "drop", "fasttrack-connection", "jump", "log", "passthrough", "reject", "return"
     ),
-    "connection-nat-state": _text,
-    "hop-limit": _text,
-    "reject-with": _text,
+    "connection-nat-state": any_text,
+    "hop-limit": any_text,
+    "reject-with": any_text,
 }
 
 
@@ -211,114 +207,6 @@ class RuleMenu(Menu):
         """Count from zero."""
         for item in self.items:
             item |= {"bytes": "0", "packets": "0"}
-
-
-class AddressListMenu(Menu):
-    """Addresses in named lists, some of them for a while only."""
-
-    def __init__(
-        self, now: Callable[[], float], habits: Collection[Habit], *, version: int
-    ) -> None:
-        """Take the clock, in seconds, and the IP version of the addresses."""
-        super().__init__(
-            {
-                "address": self._check_address,
-                "comment": _text,
-                "disabled": check_flag,
-                "list": _text,
-                "timeout": seconds_of,
-            }
-        )
-        self._now = now
-        self._habits = habits
-        self._version = version
-        self._ends: dict[str, float] = {}
-
-    @property
-    def next_end(self) -> float | None:
-        """When the next address leaves, on the clock."""
-        return min(self._ends.values(), default=None)
-
-    @override
-    def add(self, values: Mapping[str, str]) -> Item:
-        """Add an address; with a timeout it is dynamic, and in RAM only."""
-        values = dict(values)
-        timeout = values.get("timeout", "")
-        if "address" in values:
-            self._check(values, {})
-            values["address"] = self._stored(values["address"])
-        names = (values.get("list"), values.get("address"))
-        if any((item["list"], item["address"]) == names for item in self.items):
-            raise RefusedError(400, "failure: already have such entry")
-        item = super().add(values)
-        item.pop("timeout", None)
-        item["dynamic"] = "true" if timeout else "false"
-        if timeout:
-            self._ends[item[".id"]] = self._now() + seconds_of(timeout)
-        return item
-
-    @override
-    def set(self, item_id: str, values: Mapping[str, str]) -> Item:
-        """Change an address, or how long it stays from now on."""
-        values = dict(values)
-        self._check(values, self.find(item_id))
-        timeout = values.pop("timeout", "")
-        if timeout and Habit.NO_PATCH in self._habits:
-            raise RefusedError(400, "failure: can not change dynamic")
-        item = super().set(item_id, values)
-        if timeout and Habit.PATCH_IGNORED not in self._habits:
-            item["dynamic"] = "true"
-            self._ends[item_id] = self._now() + seconds_of(timeout)
-        return item
-
-    @override
-    def remove(self, item_id: str) -> None:
-        """Remove an address."""
-        super().remove(item_id)
-        self._ends.pop(item_id, None)
-
-    @override
-    def show(self) -> list[Item]:
-        """Return the addresses with what remains of their time."""
-        return [self.shown(item) for item in self.items]
-
-    def shown(self, item: Item) -> Item:
-        """Return an address with what remains of its time."""
-        end = self._ends.get(item[".id"])
-        return item if end is None else {**item, "timeout": duration(math.ceil(end - self._now()))}
-
-    def expire(self) -> None:
-        """Let those go whose time is up."""
-        for item_id in [item_id for item_id, end in self._ends.items() if end <= self._now()]:
-            self.remove(item_id)
-
-    def forget_dynamic(self) -> None:
-        """Lose what is in RAM only, as at a reboot."""
-        for item_id in list(self._ends):
-            self.remove(item_id)
-
-    def _check_address(self, text: str) -> None:
-        check_network(text)
-        if (":" in text) is not (self._version == 6):  # noqa: PLR2004  the IP version
-            raise InvalidValueError(f"value {text} is of the other family")
-        if text.endswith("/0") and Habit.NO_WHOLE in self._habits:
-            raise InvalidValueError(f"value {text} is not allowed")
-
-    def _stored(self, address: str) -> str:
-        """Return an address as it is stored: IPv4 without /32, IPv6 always with a prefix."""
-        if "-" in address:
-            return address
-        network = ip_network(address, strict=False)
-        if network.prefixlen == 0 and Habit.WHOLE_MANGLED in self._habits:
-            return str(network.network_address)
-        return str(network) if network.version == 6 else str(network).removesuffix("/32")  # noqa: PLR2004
-
-    @override
-    def _check_whole(self, item: Item) -> None:
-        if not item.get("list"):
-            raise RefusedError(400, "failure: list must be set")
-        if not item.get("address"):
-            raise RefusedError(400, "failure: address must be set")
 
 
 def _set(values: Mapping[str, str]) -> Item:

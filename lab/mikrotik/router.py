@@ -13,9 +13,10 @@ from lab.http_faults import Fault, Injected
 from lab.relays import Relays
 from lab.virtual_router.mapping import VirtualMapping
 
+from .address_list import AddressListMenu
 from .firewall import Firewall, Packet
 from .habits import Habit
-from .menus import FILTER, NAT, AddressListMenu, Item, Menu, RuleMenu
+from .menus import FILTER, NAT, Item, Menu, RuleMenu
 from .rest import Rest, User
 from .stock import INTERFACES, PORTS, stock
 from .values import duration
