@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from time import perf_counter
 from typing import Final
 
-# Ten milliseconds and less on a slow machine, with what is done here for each forward.
-AT_ONCE: Final = 25
+# Seconds. Several of these may follow upon each other before others have their turn.
+_PIECE: Final = 0.005
 
 
 async def in_pieces[T](items: Sequence[T]) -> AsyncIterator[T]:
-    """Iterate over what there is now, letting everybody else have a turn after every few."""
-    for number, item in enumerate(tuple(items), start=1):
-        yield item
-        if number % AT_ONCE == 0:
+    """Iterate over what there is now, letting everybody else have a turn every few milliseconds."""
+    began = perf_counter()
+    for item in tuple(items):
+        if perf_counter() - began >= _PIECE:
             await asyncio.sleep(0)
+            began = perf_counter()
+        yield item

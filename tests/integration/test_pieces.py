@@ -1,52 +1,63 @@
 """Many forwards do not hold Home Assistant up."""
 
 import asyncio
+from itertools import count
 
+import pytest
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.port_forward.pieces import AT_ONCE, in_pieces
+from custom_components.port_forward import pieces
+from custom_components.port_forward.pieces import in_pieces
 from lab.virtual_router import VirtualRouter
 
 from .conftest import add_forward, forward_data, refresh, set_up, state_of
 
-MANY = 2 * AT_ONCE + 1
+MANY = 40
+
+
+@pytest.fixture
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a millisecond pass with each look at the clock."""
+    monkeypatch.setattr(pieces, "perf_counter", count(0, 0.001).__next__)
 
 
 async def turns() -> int:
     """Count the turns that somebody else gets until this is cancelled."""
-    count = 0
+    got = 0
     try:
         while True:
             await asyncio.sleep(0)
-            count += 1
+            got += 1
     except asyncio.CancelledError:
-        return count
+        return got
 
 
-async def test_others_have_a_turn_after_every_few() -> None:
+async def turns_while_iterating(items: list[int]) -> int:
+    """Iterate over the items, and return how many turns somebody else had meanwhile."""
     other = asyncio.create_task(turns())
     await asyncio.sleep(0)
-    items = list(range(MANY))
-    seen = []
+    expected, seen = list(items), []
     async for item in in_pieces(items):
         seen.append(item)
         items.clear()  # What comes or goes meanwhile is for the next time.
     other.cancel()
-    assert seen == list(range(MANY))
-    assert await other == 2
+    assert seen == expected
+    return await other
 
 
-async def test_few_are_done_at_once() -> None:
-    other = asyncio.create_task(turns())
-    await asyncio.sleep(0)
-    assert [item async for item in in_pieces(range(AT_ONCE - 1))] == list(range(AT_ONCE - 1))
-    other.cancel()
-    assert await other == 0
+async def test_others_have_a_turn_every_few_milliseconds(slow_clock: None) -> None:
+    # One look at the clock before each, and two around each turn of the others.
+    assert await turns_while_iterating(list(range(MANY))) == MANY // 5
+
+
+async def test_few_are_done_at_once(slow_clock: None) -> None:
+    assert await turns_while_iterating(list(range(4))) == 0
+    assert await turns_while_iterating([]) == 0
 
 
 async def test_every_one_of_many_shows_what_a_look_has_found(
-    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry
+    slow_clock: None, hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry
 ) -> None:
     switches = [f"switch.camera_{port}" for port in range(2000, 2000 + MANY)]
     for port in range(2000, 2000 + MANY):
