@@ -19,7 +19,7 @@ FRIEND, STRANGER = "127.0.0.2", "127.0.0.3"
 """Addresses on the internet, as far as the router is concerned."""
 
 type SocketMaker = Callable[[socket.SocketKind], socket.socket]
-"""Makes a non-blocking IPv4 socket of a kind, in the network that it shall speak in."""
+"""Makes a non-blocking socket of a kind, in the network that it shall speak in."""
 
 
 def loopback(kind: socket.SocketKind) -> socket.socket:
@@ -34,7 +34,7 @@ class Internet:
     """Where clients stand, and where they see the router."""
 
     router: str
-    """Its external address."""
+    """Its external address; over IPv6 that of the host behind it."""
     friend: str
     """Who asks, unless somebody else is named."""
     make_socket: SocketMaker
@@ -55,11 +55,11 @@ class Camera:
 
 @asynccontextmanager
 async def camera(
-    address: str = "127.0.0.1", make_socket: SocketMaker = loopback
+    address: str = "127.0.0.1", make_socket: SocketMaker = loopback, port: int = 0
 ) -> AsyncIterator[Camera]:
-    """Run a camera on any port of `address` that is free."""
+    """Run a camera on `port` of `address`, 0 for any that is free."""
     tcp, udp = make_socket(socket.SOCK_STREAM), make_socket(socket.SOCK_DGRAM)
-    tcp.bind((address, 0))
+    tcp.bind((address, port))
     server = await asyncio.start_server(_serve_page, sock=tcp)
     async with server:
         host = Camera(port=server.sockets[0].getsockname()[1])
