@@ -19,7 +19,7 @@ from custom_components.port_forward.condition import CONDITIONS
 from custom_components.port_forward.const import DOMAIN, PROTOCOL_BOTH
 from custom_components.port_forward.forward_flow import REFUSED_AT
 from custom_components.port_forward.openings import Activity, Kind, Reason
-from custom_components.port_forward.router_flow.base import CONNECTING
+from custom_components.port_forward.router_flow.base import CONNECTING, NOT_TICKED
 from custom_components.port_forward.router_flow.kinds import KINDS
 from custom_components.port_forward.routers.errors import (
     NotPermittedError,
@@ -215,7 +215,7 @@ def test_errors_of_the_forward_form() -> None:
 
 def test_errors_of_the_router_form() -> None:
     connecting = {leaf.translation_key for leaf in leaves() if issubclass(leaf, CONNECTING)}
-    others = {hosts.ROUTER_UNKNOWN, "refused"}
+    others = {hosts.ROUTER_UNKNOWN, NOT_TICKED, "refused"}
     assert keys("config.error") == connecting | address_errors() | others
 
 

@@ -33,7 +33,7 @@ from .discovery import async_find_routers, async_has_moved, async_trusted_locati
 from .forward_flow import ForwardSubentryFlow
 from .options_flow import PortForwardOptionsFlow
 from .router_flow.address import PCP
-from .router_flow.base import FORM_ERRORS, told
+from .router_flow.base import FORM_ERRORS
 from .router_flow.kinds import KINDS
 from .router_flow.login import LoginSteps
 from .router_flow.pcp import PcpSteps
@@ -130,7 +130,7 @@ class PortForwardConfigFlow(LoginSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
                 await self._async_examine(self._url)
                 return await self._async_choose_wan()
             except FORM_ERRORS as error:
-                errors, placeholders = told(error)
+                errors, placeholders = await self._async_told(error)
         return self.async_show_form(
             step_id="confirm",
             errors=errors,
@@ -183,7 +183,7 @@ class PortForwardConfigFlow(LoginSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
                     return await self.async_step_protocol()
                 return await self._async_take(next(iter(self._found)))
             except FORM_ERRORS as error:
-                errors, placeholders = told(error)
+                errors, placeholders = await self._async_told(error)
         elif only:
             suggested = {CONF_URL: self._get_reconfigure_entry().data[CONF_URL]}
         return self.async_show_form(
@@ -203,7 +203,7 @@ class PortForwardConfigFlow(LoginSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
             try:
                 return await self._async_take(user_input[CONF_URL])
             except FORM_ERRORS as error:
-                errors, placeholders = told(error)
+                errors, placeholders = await self._async_told(error)
         options = [SelectOptionDict(value=url, label=name) for url, name in self._found.items()]
         options += [SelectOptionDict(value=other, label=other) for other in others]
         return self.async_show_form(

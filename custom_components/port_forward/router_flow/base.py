@@ -14,8 +14,10 @@ from homeassistant.config_entries import (
 )
 from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers.translation import async_get_translations
 
 from ..backend import async_close_all, async_session
+from ..const import DOMAIN
 from ..entity import translated_errors
 from ..hosts import HostError
 from ..openings import Reason
@@ -23,6 +25,7 @@ from ..routers.errors import (
     AuthenticationFailedError,
     MissingRightsError,
     ProtocolError,
+    Refusal,
     RouterError,
     RouterUnreachableError,
     UnsupportedError,
@@ -42,24 +45,8 @@ CONNECTING = (
     RouterUnreachableError,
     UnsupportedError,
 )
+NOT_TICKED = f"not_permitted_{Refusal.FRITZBOX_NOT_TICKED}"
 """Those of a router that have a text of their own for forms."""
-
-
-def told(error: FormError) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the errors of a form and their placeholders."""
-    match error:
-        case AddressError():
-            return {error.field: error.key}, error.placeholders
-        case HostError():
-            return {"base": error.key}, error.placeholders
-        case RouterError() if isinstance(error, CONNECTING):
-            return {"base": error.translation_key}, error.placeholders
-        case RouterError():
-            try:
-                with translated_errors():
-                    raise error
-            except HomeAssistantError as shown:
-                return {"base": "refused"}, {"error": str(shown)}
 
 
 class RouterFlow(ConfigFlow):
@@ -71,6 +58,24 @@ class RouterFlow(ConfigFlow):
     @property
     def _session(self) -> aiohttp.ClientSession:
         return async_session(self.hass)
+
+    async def _async_told(self, error: FormError) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the errors of a form and their placeholders."""
+        match error:
+            case AddressError():
+                return {error.field: error.key}, error.placeholders
+            case HostError():
+                return {"base": error.key}, error.placeholders
+            case RouterError():
+                key = error.translation_key
+                if isinstance(error, CONNECTING) or key == NOT_TICKED:
+                    return {"base": key}, error.placeholders
+                # The text that an action would show. No router may be set up yet.
+                texts = await async_get_translations(
+                    self.hass, self.hass.config.language, "exceptions", {DOMAIN}
+                )
+                text = texts[f"component.{DOMAIN}.exceptions.{key}.message"]
+                return {"base": "refused"}, {"error": text.format(**error.placeholders)}
 
     @callback
     def _async_update(self, entry: ConfigEntry, data: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 import voluptuous as vol
 from homeassistant.config_entries import SOURCE_IGNORE, SOURCE_SSDP, ConfigEntry, ConfigFlowResult
 from homeassistant.const import CONF_URL
-from homeassistant.core import callback
 from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.helpers.selector import (
     SelectOptionDict,
@@ -21,7 +20,7 @@ from ..routers.registry import DRIVERS
 from ..routers.router import Router
 from ..routers.tls import FINGERPRINT, fingerprint_of
 from .address import AddressError
-from .base import FORM_ERRORS, FormError, RouterFlow, told
+from .base import FORM_ERRORS, FormError, RouterFlow
 from .kinds import KINDS, SECRETS, Choice, Kind, async_check_account
 
 _HTTPS = "https"
@@ -76,12 +75,12 @@ class LoginSteps(RouterFlow):
         if user_input is None:
             entry = self._changed_entry
             self._settings = dict(entry.data) if entry else {CONF_URL: url} if url else {}
-            return self._async_show_login()
+            return await self._async_show_login()
         self._settings = dict(user_input)
         try:
             self._settings = self._kind.settings(user_input)
         except AddressError as error:
-            return self._async_show_login(error)
+            return await self._async_show_login(error)
         self._is_https_a_guess = "://" not in user_input[CONF_URL]
         if self._where.scheme != _HTTPS:
             return await self.async_step_unencrypted()
@@ -130,12 +129,12 @@ class LoginSteps(RouterFlow):
                 self._fingerprint = await fingerprint_of(self._host, port)
         except RouterUnreachableError as error:
             if self._is_https_a_guess:
-                return self._async_show_login(
+                return await self._async_show_login(
                     AddressError("no_https", field="base", host=self._host)
                 )
-            return self._async_show_login(error)
+            return await self._async_show_login(error)
         except FORM_ERRORS as error:
-            return self._async_show_login(error)
+            return await self._async_show_login(error)
         known = self._changed_entry.data if self._changed_entry else {}
         if known.get(CONF_URL) == self._settings[CONF_URL]:
             return await self.async_step_certificate_changed()
@@ -231,9 +230,8 @@ class LoginSteps(RouterFlow):
             data_schema=vol.Schema({vol.Required(field, default=suggested): selector}),
         )
 
-    @callback
-    def _async_show_login(self, error: FormError | None = None) -> ConfigFlowResult:
-        errors, placeholders = told(error) if error else ({}, {})
+    async def _async_show_login(self, error: FormError | None = None) -> ConfigFlowResult:
+        errors, placeholders = await self._async_told(error) if error else ({}, {})
         # What the user has typed, and never a secret.
         suggested = {key: value for key, value in self._settings.items() if key not in SECRETS}
         return self.async_show_form(
