@@ -20,3 +20,5 @@ class Habit(StrEnum):
     """New rules lose their src-address-list: what is asked for is not what is made."""
     NO_IPV6 = "no_ipv6"
     """IPv6 is switched off, and with it its menus."""
+    NO_BOARD_MENU = "no_board_menu"
+    """A router without a board has no menu for it."""

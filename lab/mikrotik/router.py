@@ -18,7 +18,7 @@ from .firewall import Firewall, Packet
 from .habits import Habit
 from .menus import FILTER, NAT, Item, Menu, RuleMenu
 from .rest import Rest, User
-from .stock import INTERFACES, PORTS, stock
+from .stock import BUILT_IN, INTERFACES, PORTS, stock
 from .values import duration
 
 OLD = "6."
@@ -68,7 +68,9 @@ class MikrotikRouter:
         lists = Menu()
         references = {
             "in-interface": lambda name: name in PORTS,
-            "in-interface-list": lambda name: any(row["name"] == name for row in lists.items),
+            "in-interface-list": lambda name: (
+                name in BUILT_IN or any(row["name"] == name for row in lists.items)
+            ),
         }
         self.nat = RuleMenu(NAT, self.habits, references)
         self.filter6 = RuleMenu(FILTER, self.habits, references)
@@ -191,6 +193,8 @@ class MikrotikRouter:
                 **({"public-address": self.cloud_address} if self.cloud_address else {}),
             },
         }
+        if path == "system/routerboard" and Habit.NO_BOARD_MENU in self.habits:
+            return None
         return singles.get(path)
 
     async def add(self, path: str, **values: str) -> str:

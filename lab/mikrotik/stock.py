@@ -10,6 +10,9 @@ INTERFACES = ("ip/address", "ip/route", "interface/list/member")
 PORTS = ("bridge", "ether1", "ether2", "lte1")
 """The interfaces; ether1 is the WAN."""
 
+BUILT_IN = ("all", "dynamic", "none", "static")
+"""Interface lists that every router has."""
+
 NAT_RULES: Sequence[Item] = (
     {
         "action": "masquerade",

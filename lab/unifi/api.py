@@ -175,7 +175,11 @@ class Api:
         except InvalidError as invalid:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "api.err.InvalidPayload") from invalid
         checks_overlap = Habit.NO_OVERLAP_CHECK not in self.machine.habits
-        if checks_overlap and overlapping(document, site.forwards):
+        others = site.forwards
+        if Habit.OVERLAP_WHEN_ON in self.machine.habits:
+            checks_overlap = bool(document.get("enabled"))
+            others = [other for other in others if other.get("enabled")]
+        if checks_overlap and overlapping(document, others):
             raise RefusedError(HTTPStatus.BAD_REQUEST, "api.err.PortForwardOverlaps")
 
 

@@ -12,6 +12,8 @@ class Habit(StrEnum):
     """A wrong password is answered with 401 in place of 403."""
     NO_OVERLAP_CHECK = "no_overlap_check"
     """Two forwards may have the same port."""
+    OVERLAP_WHEN_ON = "overlap_when_on"
+    """Overlaps count between forwards that are switched on only."""
     LIMIT_DROPPED = "limit_dropped"
     """The limit of the source gets lost when a forward is created."""
     DELETE_IGNORED = "delete_ignored"

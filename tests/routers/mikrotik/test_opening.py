@@ -239,6 +239,7 @@ async def test_after_a_reboot_nothing_is_open(
         {"protocol": "", "dst_port": ""},
         {"in_interface": "ether1"},
         {"in_interface_list": "!LAN"},
+        {"in_interface_list": "static"},
         {"dst_address": "203.0.113.7"},
         {"action": "accept", "to_addresses": ""},
         {"action": "redirect", "to_addresses": ""},

@@ -35,8 +35,11 @@ async def test_who_it_is(session: aiohttp.ClientSession) -> None:
         assert info.configuration_url == home.router.url
 
 
-async def test_who_it_is_without_a_board(session: aiohttp.ClientSession) -> None:
-    async with home_with(session, serial_number=None) as home:
+@pytest.mark.parametrize("habits", [(), (Habit.NO_BOARD_MENU,)])
+async def test_who_it_is_without_a_board(
+    session: aiohttp.ClientSession, habits: tuple[Habit, ...]
+) -> None:
+    async with home_with(session, *habits, serial_number=None) as home:
         info = await home.driver.connect()
         assert (info.unique_id, info.serial_number) == ("Xk2HkLbXdNB", None)
 

@@ -18,7 +18,7 @@ from custom_components.port_forward.routers.model import (
     Protocol,
 )
 from custom_components.port_forward.routers.rule_texts import rule_id_of
-from lab.mikrotik import Habit
+from lab.mikrotik import Fault, Habit
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
@@ -48,6 +48,8 @@ async def test_behind_another_router_the_cloud_tells_the_address(
     session: aiohttp.ClientSession,
 ) -> None:
     async with home_with(session, external_address="10.0.0.2") as home:
+        assert (await home.driver.snapshot()).external_address == IPv4Address("10.0.0.2")
+        home.router.fault(Fault.SERVER_ERROR, "GET ip/cloud")
         assert (await home.driver.snapshot()).external_address == IPv4Address("10.0.0.2")
         home.router.cloud_address = "203.0.113.99"
         assert (await home.driver.snapshot()).external_address == IPv4Address("203.0.113.99")

@@ -289,3 +289,18 @@ async def test_our_document_is_closed_though_somebody_changed_whom_it_lets_in(
         assert not await home.mapping(granted), "it is another one now"
         await home.driver.close(granted)
         assert not home.controller.forwards
+
+
+async def test_an_overlap_that_shows_only_when_it_is_switched_on(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session, Habit.OVERLAP_WHEN_ON) as home:
+        wanted = forward(source="192.0.2.1/32")
+        limit = {"src": "198.51.100.1", "src_limiting_enabled": True, "src_limiting_type": "ip"}
+        await home.controller.add(**theirs(wanted, **limit))
+        before = home.controller.forwards
+        with pytest.raises(PortConflictError) as error:
+            await home.driver.open(wanted, HOUR)
+        assert "theirs" in error.value.placeholders["holder"]
+        assert error.value.left == ()
+        assert home.controller.forwards == before

@@ -32,7 +32,7 @@ from ..upnp.transport import TIMEOUT, Transport
 from .admission import LEASES, Admission
 from .opening import Opening
 from .removal import remove
-from .rest import Rest, Row
+from .rest import Rest, RestError, Row
 from .rules import FILTER6, NAT, leads_like, planned, read_row
 from .table import IPV6, read_table
 from .wan import Wan, find_wan, public_address
@@ -121,7 +121,7 @@ class MikrotikRouter(Router):
             needed = f"RouterOS {'.'.join(map(str, NEEDED))}"
             raise TooOldError(host=self._rest.host, version=version or "?", needed=needed)
         identity = await self._rest.single("system/identity")
-        board = await self._rest.single("system/routerboard")
+        board = await self._board()
         serial = board.get("serial-number", "")
         unique_id = serial or await self._license_id()
         await self._find_wan()
@@ -235,6 +235,13 @@ class MikrotikRouter(Router):
     async def _find_wan(self) -> Wan:
         self._found_wan = await find_wan(self._rest, self._wanted_wan)
         return self._found_wan
+
+    async def _board(self) -> Row:
+        """Return what is known of the board; nothing on a router without one."""
+        try:
+            return await self._rest.single("system/routerboard")
+        except RestError:
+            return {}
 
     async def _license_id(self) -> str:
         """Return what names a router without a board: CHR, or on a PC."""

@@ -7,11 +7,14 @@ from ipaddress import AddressValueError, IPv4Address
 from ..errors import UnsupportedError
 from ..rule_texts import network_of
 from ..upnp.addresses import is_public
-from .rest import Rest, Row
+from .rest import Rest, RestError, Row
 from .words import is_on
 
 STOCK_LIST = "WAN"
 """The interface list of the stock configuration, which its own firewall goes by."""
+
+# Built in, and nowhere said what is in them.
+_VAGUE_LISTS = ("dynamic", "static")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +39,10 @@ class Wan:
         """Tell whether a rule can apply to packets from the internet; in doubt it does."""
         return (
             _covers(row.get("in-interface"), self.interfaces)
-            and _covers(row.get("in-interface-list"), self.lists | {"all"})
+            and (
+                row.get("in-interface-list", "").removeprefix("!") in _VAGUE_LISTS
+                or _covers(row.get("in-interface-list"), self.lists | {"all"})
+            )
             and self._is_addressed(row)
         )
 
@@ -99,7 +105,10 @@ async def public_address(rest: Rest, wan: Wan) -> IPv4Address | None:
     """
     if is_public(wan.address):
         return wan.address
-    cloud = await rest.single("ip/cloud")
+    try:
+        cloud = await rest.single("ip/cloud")
+    except RestError:
+        return wan.address
     return _ipv4(cloud.get("public-address", "")) or wan.address
 
 

@@ -20,8 +20,6 @@ _PROTOCOLS: Mapping[str, tuple[Protocol, ...]] = {
     "udp": (Protocol.UDP,),
     "tcp_udp": (Protocol.TCP, Protocol.UDP),
 }
-# A mark of the fields that say "any".
-_ANY = ("any", "")
 
 
 def planned(forward: Forward) -> PortMapping:
@@ -66,11 +64,13 @@ def values_of(mapping: PortMapping, wan: str) -> Document:
 
 
 def is_held_as(document: Document, values: Document) -> bool:
-    """Tell whether a document is what it has to be, and no wider."""
+    """Tell whether a document is what it has to be, and no wider.
+
+    A destination that somebody has set besides can only make it narrower.
+    """
     exact = ("enabled", "pfwd_interface", "fwd", "fwd_port", "dst_port", "proto")
     return (
         all(document.get(key) == values[key] for key in exact)
-        and _text(document, "destination_ip") in _ANY
         and is_tagged(document, forward_id_of(str(values["name"])))
         and _limits_alike(document, values)
     )
