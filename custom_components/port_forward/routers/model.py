@@ -223,7 +223,7 @@ class Capabilities:
     both_protocols: bool
     ipv6: bool | None = False
     chooses_external_port: bool = False
-    hit_counters: bool = False
+    hit_counters: bool | None = False
     disabled_rules: bool = False
 
     @property

@@ -117,9 +117,13 @@ class OpenWrtRouter(Router):
             port_ranges=True,
             both_protocols=True,
             ipv6=True,
-            hit_counters=self._learned.get(HIT_COUNTERS) == "yes",
+            hit_counters=self._counts,
             disabled_rules=True,
         )
+
+    @property
+    def _counts(self) -> bool | None:
+        return self._learned[HIT_COUNTERS] == "yes" if HIT_COUNTERS in self._learned else None
 
     @property
     @override

@@ -91,7 +91,8 @@ class UpnpRouter(Router):
             port_ranges=False,
             both_protocols=False,
             ipv6=None if service is None else service.firewall is not None,
-            hit_counters=service is not None and service.firewall is not None,
+            # Of pinholes only.
+            hit_counters=None if service is None else service.firewall is not None,
         )
 
     @property
