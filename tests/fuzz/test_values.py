@@ -19,7 +19,7 @@ from custom_components.port_forward.const import (
     LONGEST_OPENING,
     MAX_MAPPINGS_PER_FORWARD,
 )
-from custom_components.port_forward.forward_flow import _SCHEMA
+from custom_components.port_forward.forward_form import SCHEMA
 from custom_components.port_forward.forwards import (
     FieldError,
     ForwardSettings,
@@ -106,7 +106,7 @@ forms = st.fixed_dictionaries(
         CONF_UNTIL_CLOSED: st.booleans() | st.sampled_from(("yes", "off", 1, None)),
     },
 )
-any_forms = forms | st.dictionaries(st.sampled_from([str(key) for key in _SCHEMA.schema]), _json)
+any_forms = forms | st.dictionaries(st.sampled_from([str(key) for key in SCHEMA.schema]), _json)
 
 
 @inputs(30)
@@ -138,14 +138,14 @@ def test_the_form(form: dict[str, object]) -> None:
     """What the form lets through is a forward, or an error at one of its fields."""
     with bounded(20_000):
         try:
-            data = _SCHEMA(form)
+            data = SCHEMA(form)
         except vol.Invalid:
             return
         try:
             check_name(data[CONF_NAME])
             settings = ForwardSettings.from_input(data)
         except FieldError as error:
-            assert error.field in _SCHEMA.schema  # noqa: PT017  the one that it may raise
+            assert error.field in SCHEMA.schema  # noqa: PT017  the one that it may raise
             return
     assert len(settings.external_ports) == len(settings.internal_ports)
     hosts = (

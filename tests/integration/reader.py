@@ -105,15 +105,7 @@ def _read_flow(flow: AnyFlow, result: Mapping[str, Any]) -> None:
     """Read what a step of a flow shows, if it is of ours."""
     if not _is_ours(flow):
         return
-    match flow:
-        case ConfigFlow():
-            prefix = "config"
-        case OptionsFlow():
-            prefix = "options"
-        case ConfigSubentryFlow():
-            prefix = f"config_subentries.{flow._subentry_type}"
-        case _:
-            raise AssertionError(f"unknown flow {flow}")
+    prefix = _prefix(flow)
     values = result.get("description_placeholders")
     if isinstance(flow, ConfigFlow) and "title_placeholders" in flow.context:
         rendered("config.flow_title", flow.context["title_placeholders"])
@@ -128,6 +120,19 @@ def _read_flow(flow: AnyFlow, result: Mapping[str, Any]) -> None:
     # Home Assistant has texts of its own for what all flows do.
     elif result["type"] is FlowResultType.ABORT and not result.get("translation_domain"):
         rendered(f"{prefix}.abort.{result['reason']}", values)
+
+
+def _prefix(flow: AnyFlow) -> str:
+    """Return where its texts are."""
+    match flow:
+        case ConfigFlow():
+            return "config"
+        case OptionsFlow():
+            return "options"
+        case ConfigSubentryFlow():
+            return f"config_subentries.{flow._subentry_type}"
+        case _:
+            raise AssertionError(f"unknown flow {flow}")
 
 
 def _read_form(prefix: str, result: Mapping[str, Any], values: Mapping[str, str] | None) -> None:
