@@ -37,7 +37,8 @@ def same_host(location: str, answered_from: str) -> bool:
     try:
         parts = urlsplit(location)
         host = IPv4Address(parts.hostname or "")
-        return parts.scheme in ("http", "https") and host == IPv4Address(answered_from)
+        usable = parts.scheme in ("http", "https") and parts.port != 0
+        return usable and host == IPv4Address(answered_from)
     except AddressValueError, ValueError:
         return False
 
