@@ -8,9 +8,10 @@ import aiohttp
 
 from lab.fritzbox import Lease
 from lab.mikrotik import Habit as RouterOS
+from lab.openwrt import DEDICATED, LUCI, PLAIN
 from lab.unifi import Habit as Unifi
 
-from . import fritzbox, mikrotik, opnsense, real, unifi, virtual
+from . import fritzbox, mikrotik, openwrt, opnsense, real, unifi, virtual
 from .subject import Subject
 
 type Start = Callable[[aiohttp.ClientSession], AbstractAsyncContextManager[Subject]]
@@ -23,6 +24,9 @@ SUBJECTS: Mapping[str, Start] = {
     "miniupnpd-upnp": real.by_upnp,
     "miniupnpd-pcp": real.by_pcp,
     "miniupnpd-natpmp": real.by_natpmp,
+    "openwrt": partial(openwrt.openwrt, rights=DEDICATED),
+    "openwrt-luci": partial(openwrt.openwrt, rights=LUCI, reload_delay=0.05),
+    "openwrt-plain": partial(openwrt.openwrt, rights=PLAIN),
     "opnsense-26.1": partial(opnsense.opnsense, version="26.1.11"),
     "opnsense-26.7": partial(opnsense.opnsense, version="26.7.2"),
     "fritzbox": partial(fritzbox.fritzbox, lease=Lease.IGNORED),

@@ -33,15 +33,14 @@ class Home:
     session: aiohttp.ClientSession
 
     def another_driver(
-        self, *, learned: Mapping[str, str] | None = None, timeout: float = 10, **changed: str
+        self, *, learned: Mapping[str, str] | None = None, patience: float = PATIENCE
     ) -> OpenWrtRouter:
-        """The driver after a restart of Home Assistant, or with other settings."""
+        """The driver after a restart of Home Assistant."""
         return OpenWrtRouter(
             self.session,
-            settings_of(self.router) | changed,
+            settings_of(self.router),
             learned=learned,
-            timeout=timeout,
-            patience=PATIENCE,
+            patience=patience,
             clock=self.router.clock.true_now,
         )
 

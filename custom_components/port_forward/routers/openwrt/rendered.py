@@ -36,10 +36,10 @@ class Rendered:
     hits: int
 
     def is_of(self, mapping: PortMapping, zone: str) -> bool:
-        """Tell whether it is (one protocol of) this mapping."""
+        """Tell whether it is (one protocol of) this mapping; `zone` "" is any."""
         internal = None if mapping.is_pinhole else mapping.internal_ports
         return (
-            self.zone == zone
+            zone in ("", self.zone)
             and self.protocol in mapping.protocols
             and self.ports == mapping.external_ports
             and self.host == mapping.internal_host
