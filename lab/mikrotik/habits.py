@@ -16,6 +16,8 @@ class Habit(StrEnum):
     """A new timeout of a dynamic address is answered well, and forgotten."""
     DELETE_IGNORED = "delete_ignored"
     """Items stay when they are deleted, with the right answer."""
+    SWITCH_IGNORED = "switch_ignored"
+    """Rules stay on or off when they are switched, with the right answer."""
     LIST_DROPPED = "list_dropped"
     """New rules lose their src-address-list: what is asked for is not what is made."""
     NO_IPV6 = "no_ipv6"

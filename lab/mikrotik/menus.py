@@ -194,6 +194,13 @@ class RuleMenu(Menu):
         return super().add(values)
 
     @override
+    def set(self, item_id: str, values: Mapping[str, str]) -> Item:
+        """Change a rule; an empty value takes the argument away."""
+        if Habit.SWITCH_IGNORED in self._habits:
+            values = {key: value for key, value in values.items() if key != "disabled"}
+        return super().set(item_id, values)
+
+    @override
     def _check_whole(self, item: Item) -> None:
         if not item.get("chain"):
             raise RefusedError(400, "failure: chain must be set")

@@ -75,9 +75,7 @@ class Api:
         """Answer one request, or let it go wrong."""
         is_os = self.machine.is_os
         if request.path == "/":
-            if not is_os:
-                raise web.HTTPFound("/manage")
-            return web.Response(text=PAGE, content_type="text/html")
+            return await self.faults.strike("GET /", request, self._root)
         if request.path == ("/api/auth/login" if is_os else "/api/login"):
             return await self.faults.strike("login", request, lambda: self.door.login(request))
         path = request.path.removeprefix(PREFIX) if is_os else request.path
@@ -95,6 +93,11 @@ class Api:
             request,
             lambda: self._answer(request, site, name, wanted_id),
         )
+
+    async def _root(self) -> web.Response:
+        if not self.machine.is_os:
+            return web.Response(status=HTTPStatus.FOUND, headers={"Location": "/manage"})
+        return web.Response(text=PAGE, content_type="text/html")
 
     async def _answer(
         self, request: web.Request, site: str, path: str, wanted_id: str
@@ -153,20 +156,24 @@ class Api:
                 answer = []
             else:
                 # The whole document: what is not sent is gone.
-                changed = {**body, "_id": wanted_id, "site_id": site.id}
+                changed = self._stored({**body, "_id": wanted_id, "site_id": site.id})
                 self._check(site, changed)
-                site.forwards[site.forwards.index(held)] = changed
+                if Habit.PUT_IGNORED not in self.machine.habits:
+                    site.forwards[site.forwards.index(held)] = changed
                 answer = [] if Habit.PUT_EMPTY in self.machine.habits else [changed]
         self.machine.changed()
         return answer
 
     def create(self, site: Site, body: Mapping[str, object]) -> Document:
         """Add a forward as it is asked for. Raises RefusedError."""
-        document = {**body, "_id": secrets.token_hex(12), "site_id": site.id}
-        if Habit.LIMIT_DROPPED in self.machine.habits:
-            document = {k: v for k, v in document.items() if not k.startswith("src_limiting")}
+        document = self._stored({**body, "_id": secrets.token_hex(12), "site_id": site.id})
         self._check(site, document)
         site.forwards.append(document)
+        return document
+
+    def _stored(self, document: Document) -> Document:
+        if Habit.LIMIT_DROPPED in self.machine.habits:
+            return {k: v for k, v in document.items() if not k.startswith("src_limiting")}
         return document
 
     def _check(self, site: Site, document: Document) -> None:

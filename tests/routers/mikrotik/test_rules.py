@@ -1,5 +1,6 @@
 """What a snapshot shows, what closing touches, ids that name other rules, and adopted rules."""
 
+import asyncio
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -8,6 +9,7 @@ import pytest
 
 from custom_components.port_forward.routers.errors import (
     NotClosedError,
+    NotMappedError,
     NotPermittedError,
     RuleChangedError,
 )
@@ -294,3 +296,42 @@ async def test_an_adopted_rule_is_switched_on_only_if_it_opens_nothing_besides(
         with pytest.raises(RuleChangedError):
             await home.driver.set_enabled(mapping, enabled=True)
         assert home.rules() == before
+
+
+async def test_a_rule_that_is_not_switched_is_no_success(session: aiohttp.ClientSession) -> None:
+    async with home_with(session, Habit.SWITCH_IGNORED) as home:
+        await home.router.add(NAT, **theirs(forward(80)))
+        await home.router.add(NAT, **theirs(forward(81)), disabled="true")
+        on, off = (await home.driver.snapshot()).mappings
+        with pytest.raises(NotClosedError):
+            await home.driver.set_enabled(on, enabled=False)
+        with pytest.raises(NotMappedError):
+            await home.driver.set_enabled(off, enabled=True)
+        with pytest.raises(NotClosedError):
+            await home.driver.close(on)
+
+
+async def test_a_rule_that_changes_while_it_is_switched(session: aiohttp.ClientSession) -> None:
+    async with home_with(session) as home:
+        rule_id = await home.router.add(NAT, **theirs(forward(80)))
+        (mapping,) = (await home.driver.snapshot()).mappings
+
+        async def change() -> None:
+            while not home.writes():  # noqa: ASYNC110  the router has no event for it
+                await asyncio.sleep(0)
+            await home.router.change(NAT, rule_id, to_addresses="192.168.88.99")
+
+        changing = asyncio.ensure_future(change())
+        with pytest.raises(RuleChangedError):
+            await home.driver.set_enabled(mapping, enabled=False)
+        await changing
+
+
+async def test_a_dynamic_rule_cannot_be_closed(session: aiohttp.ClientSession) -> None:
+    async with home_with(session) as home:
+        wanted = forward(80)
+        await home.router.add(NAT, **theirs(wanted, to_addresses="127.0.0.1"))
+        home.router.fault(Fault.SERVER_ERROR, f"PATCH {NAT}")
+        with pytest.raises(NotPermittedError) as error:
+            await home.driver.close(home.driver.plan(wanted)[0])
+        assert error.value.placeholders["detail"] == "std failure: timeout (13)"

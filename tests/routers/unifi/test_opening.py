@@ -304,3 +304,25 @@ async def test_an_overlap_that_shows_only_when_it_is_switched_on(
         assert "theirs" in error.value.placeholders["holder"]
         assert error.value.left == ()
         assert home.controller.forwards == before
+
+
+async def test_our_document_goes_when_it_cannot_be_mended(session: aiohttp.ClientSession) -> None:
+    """Better closed than open to all."""
+    async with home_with(session) as home:
+        wanted = forward(source="192.0.2.1/32")
+        granted = await home.driver.open(wanted, HOUR)
+        await home.controller.change(rule_id_of(granted[0]), src_limiting_enabled=False)
+        home.controller.habits.add(Habit.LIMIT_DROPPED)
+        with pytest.raises(NotMappedError):
+            await home.driver.open(wanted, HOUR, ours=granted)
+        assert not home.controller.forwards
+
+
+async def test_of_two_of_ours_one_stays(session: aiohttp.ClientSession) -> None:
+    async with home_with(session, Habit.NO_OVERLAP_CHECK) as home:
+        wanted = forward()
+        granted = await home.driver.open(wanted, HOUR)
+        twin = {k: v for k, v in home.controller.forwards[0].items() if k != "_id"}
+        await home.controller.add(**twin)
+        assert await home.driver.open(wanted, HOUR, ours=granted) == granted
+        assert len(home.controller.forwards) == 1

@@ -25,6 +25,7 @@ from custom_components.port_forward.routers.rule_texts import rule_id_of
 from custom_components.port_forward.routers.tls import fingerprint_of
 from custom_components.port_forward.routers.unifi import from_settings
 from lab.certificate import self_signed
+from lab.mikrotik import MikrotikRouter
 from lab.unifi import Account, ApiKey, Fault, Habit, UnifiController
 from lab.unifi.api import FORWARDS
 
@@ -371,6 +372,25 @@ async def test_logging_in_may_go_wrong_without_being_refused(
         with pytest.raises(error):
             await driver.connect()
         await driver.connect()
+
+
+async def test_what_answers_is_something_else(session: aiohttp.ClientSession) -> None:
+    async with MikrotikRouter() as router:
+        driver = from_settings(session, {"url": router.url, "api_key": "key"}, learned={})
+        with pytest.raises(UnsupportedError, match="no UniFi Network application"):
+            await driver.connect()
+
+
+async def test_a_console_that_is_starting_is_not_taken_for_an_old_one(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session) as home:
+        home.controller.fault(Fault.SERVER_ERROR, "GET /")
+        with pytest.raises(ProtocolError, match="HTTP 500"):
+            await home.driver.snapshot()
+        assert not home.driver.learned
+        await home.driver.snapshot()
+        assert home.driver.learned == {"unifi_os": "yes"}
 
 
 async def test_nobody_there(session: aiohttp.ClientSession) -> None:

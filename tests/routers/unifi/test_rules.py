@@ -1,5 +1,6 @@
 """What a snapshot shows, what closing touches, ids that name others, and adopted forwards."""
 
+import asyncio
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -8,12 +9,14 @@ import pytest
 
 from custom_components.port_forward.routers.errors import (
     NotClosedError,
+    NotMappedError,
     NotPermittedError,
     RuleChangedError,
 )
 from custom_components.port_forward.routers.model import PortMapping, PortRange, Protocol
 from custom_components.port_forward.routers.rule_texts import rule_id_of
-from lab.unifi import Habit
+from lab.unifi import Fault, Habit
+from lab.unifi.api import FORWARDS
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
@@ -293,3 +296,59 @@ async def test_an_adopted_forward_is_switched_on_only_if_it_opens_nothing_beside
         with pytest.raises(RuleChangedError):
             await home.driver.set_enabled(mapping, enabled=True)
         assert home.controller.forwards == before
+
+
+async def test_a_forward_that_is_not_switched_is_no_success(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session, Habit.PUT_IGNORED) as home:
+        await home.controller.add(**theirs(forward(80)))
+        await home.controller.add(**theirs(forward(81)), enabled=False)
+        on, off = (await home.driver.snapshot()).mappings
+        with pytest.raises(NotClosedError):
+            await home.driver.set_enabled(on, enabled=False)
+        with pytest.raises(NotMappedError):
+            await home.driver.set_enabled(off, enabled=True)
+        with pytest.raises(NotClosedError):
+            await home.driver.close(on)
+
+
+async def test_a_forward_that_changes_while_it_is_switched(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session) as home:
+        forward_id = await home.controller.add(**theirs(forward(80)))
+        (mapping,) = (await home.driver.snapshot()).mappings
+
+        async def change() -> None:
+            while not home.writes():  # noqa: ASYNC110  no event for it
+                await asyncio.sleep(0)
+            await home.controller.change(forward_id, fwd="192.168.1.99")
+
+        changing = asyncio.ensure_future(change())
+        with pytest.raises(RuleChangedError):
+            await home.driver.set_enabled(mapping, enabled=False)
+        await changing
+
+
+async def test_a_forward_that_may_not_be_switched_off(session: aiohttp.ClientSession) -> None:
+    async with home_with(session) as home:
+        wanted = forward(80, host=CAMERA)
+        await home.controller.add(**theirs(wanted))
+        home.controller.fault(Fault.ERROR_INSIDE, f"PUT {FORWARDS}")
+        with pytest.raises(NotPermittedError) as error:
+            await home.driver.close(home.driver.plan(wanted)[0])
+        assert error.value.placeholders["detail"] == "api.err.ServerBusy"
+
+
+async def test_without_counters_and_health_the_forwards_are_shown(
+    session: aiohttp.ClientSession,
+) -> None:
+    async with home_with(session) as home:
+        (granted,) = await home.driver.open(forward(), HOUR)
+        for fault in (Fault.HTML, Fault.ERROR_INSIDE, Fault.SERVER_ERROR):
+            home.controller.fault(fault, "GET stat/portforward")
+            home.controller.fault(fault, "GET stat/health")
+            shown = await home.driver.snapshot()
+            assert shown.mappings == (granted,)
+            assert shown.connected is None
