@@ -88,7 +88,10 @@ class OnOpnsense(UsersRouter):
     @property
     def is_in_force(self) -> bool:
         """Whether packets are let in."""
-        return any(rule["destination.port"] == str(self.port) for rule in self.firewall.pf.rules)
+        return any(
+            rule["destination.port"] == str(self.port) and rule["disabled"] == "0"
+            for rule in self.firewall.pf.rules
+        )
 
     @override
     async def add(self, *, enabled: bool) -> None:
