@@ -13,6 +13,7 @@ from lab.netns import Namespace
 from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, free_port
 from tests.e2e.clients import Camera, camera
 from tests.e2e.log import LogBook
+from tests.e2e.secrecy import Overheard
 from tests.e2e.ui import ForwardOnScreen, Ui
 
 HERE = Path(__file__).parent
@@ -104,6 +105,12 @@ async def log(ha: RealHomeAssistant) -> AsyncIterator[LogBook]:
     book = LogBook(ha)
     yield book
     await book.check()
+
+
+@pytest.fixture
+def overheard(ha: RealHomeAssistant, log: LogBook, monkeypatch: pytest.MonkeyPatch) -> Overheard:
+    """What Home Assistant answers during this test, and all that it has written."""
+    return Overheard(ha, log, monkeypatch)
 
 
 @pytest.fixture
