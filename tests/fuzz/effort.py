@@ -4,6 +4,7 @@
 sets FUZZ_INPUTS, and then they are drawn anew each time.
 """
 
+import gc
 import os
 import time
 import tracemalloc
@@ -72,6 +73,8 @@ def bounded(
         seconds = _SECONDS + _SECONDS_A_MIB * size / _MIB
     if memory is None:
         memory = _MEMORY + _MEMORY_A_BYTE * size
+    # What it would collect was left behind by others.
+    gc.disable()
     tracemalloc.start()
     started = time.thread_time()
     try:
@@ -80,6 +83,7 @@ def bounded(
         took = time.thread_time() - started
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+        gc.enable()
         spent.inputs += 1
         spent.seconds += took
         spent.peak = max(spent.peak, peak)
