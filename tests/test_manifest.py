@@ -184,11 +184,16 @@ def test_forwards_can_be_reconfigured_too() -> None:
 
 def test_discovery() -> None:
     assert status("discovery") == "done"
-    kinds = {value for matcher in MANIFEST["ssdp"] for value in matcher.values()}
-    assert kinds == {
-        f"urn:schemas-upnp-org:device:InternetGatewayDevice:{version}" for version in (1, 2)
+    searched = {matcher["st"] for matcher in MANIFEST["ssdp"] if "st" in matcher}
+    assert searched == {matcher["nt"] for matcher in MANIFEST["ssdp"] if "nt" in matcher}
+    assert searched == {
+        "urn:schemas-upnp-org:device:InternetGatewayDevice:1",
+        "urn:schemas-upnp-org:device:InternetGatewayDevice:2",
+        "urn:schemas-upnp-org:device:fritzbox:1",
     }
-    assert {key for matcher in MANIFEST["ssdp"] for key in matcher} == {"st", "nt"}
+    described = [matcher for matcher in MANIFEST["ssdp"] if not {"st", "nt"} & matcher.keys()]
+    assert all(matcher.keys() == {"manufacturer", "modelDescription"} for matcher in described)
+    assert {matcher["manufacturer"] for matcher in described} == {"Ubiquiti Networks"}
 
 
 def test_parallel_updates() -> None:

@@ -33,9 +33,9 @@ from .discovery import async_find_routers, async_has_moved, async_trusted_locati
 from .forward_flow import ForwardSubentryFlow
 from .options_flow import PortForwardOptionsFlow
 from .router_flow.address import PCP
+from .router_flow.announced import AnnouncedSteps, kind_of
 from .router_flow.base import FORM_ERRORS
 from .router_flow.kinds import KINDS
-from .router_flow.login import LoginSteps
 from .router_flow.pcp import PcpSteps
 from .router_flow.typed_in import async_look_at
 from .router_flow.upnp import UpnpSteps
@@ -53,7 +53,7 @@ _PLACEHOLDERS = {
 }
 
 
-class PortForwardConfigFlow(LoginSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
+class PortForwardConfigFlow(AnnouncedSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
     """Adds a router: announced, found, or by its address."""
 
     VERSION = 1
@@ -103,6 +103,8 @@ class PortForwardConfigFlow(LoginSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
     @override
     async def async_step_ssdp(self, discovery_info: SsdpServiceInfo) -> ConfigFlowResult:
         """Take up a router that announced itself."""
+        if kind := kind_of(discovery_info):
+            return await self._async_take_announced(kind, discovery_info)
         location = await async_trusted_location(self.hass, discovery_info)
         udn = discovery_info.ssdp_udn
         if not location or not udn:

@@ -38,13 +38,15 @@ async def _no_choice(_router: Router, _settings: Mapping[str, str]) -> Choice | 
 class Kind:
     """One kind of router.
 
-    `port` is the one for HTTPS. `places` are the settings that choose where
-    ports are opened: with another value, what is open would be out of sight.
-    `choice` returns what is still to be chosen.
+    `protocol` is what a user knows it by, `port` the one for HTTPS. `places`
+    are the settings that choose where ports are opened: with another value,
+    what is open would be out of sight. `choice` returns what is still to be
+    chosen.
     """
 
     driver: str
     schema: vol.Schema
+    protocol: str = "API"
     port: int | None = None
     places: tuple[str, ...] = ()
     choice: Callable[[Router, Mapping[str, str]], Awaitable[Choice | None]] = _no_choice
@@ -127,6 +129,7 @@ _KINDS = (
     Kind(
         driver="fritzbox",
         schema=vol.Schema(_URL | _PASSWORD),
+        protocol="TR-064",
         port=49443,
     ),
 )

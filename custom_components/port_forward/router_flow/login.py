@@ -3,7 +3,7 @@
 from typing import Any
 
 import voluptuous as vol
-from homeassistant.config_entries import SOURCE_IGNORE, SOURCE_SSDP, ConfigEntry, ConfigFlowResult
+from homeassistant.config_entries import SOURCE_IGNORE, ConfigEntry, ConfigFlowResult
 from homeassistant.const import CONF_URL
 from homeassistant.data_entry_flow import AbortFlow
 from homeassistant.helpers.selector import (
@@ -166,8 +166,6 @@ class LoginSteps(RouterFlow):
     async def _async_identify_login(self) -> None:
         """Abort unless the router that answered is one that the flow is about."""
         unique_id = f"{self._kind.driver}-{self._info.unique_id}"
-        if self.source == SOURCE_SSDP and unique_id != self.unique_id:
-            raise AbortFlow("untrusted_discovery")
         known = await self.async_set_unique_id(unique_id, raise_on_progress=False)
         if (entry := self._changed_entry) is None:
             if known and known.source != SOURCE_IGNORE:
