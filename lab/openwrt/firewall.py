@@ -28,7 +28,6 @@ class Firewall:
         self._relays = Relays(host, self._decide)
         self._pending: set[asyncio.Task[None]] = set()
         self.rules: tuple[Rule, ...] = ()
-        self.reloads = 0
 
     @property
     def relays(self) -> Relays:
@@ -46,19 +45,20 @@ class Firewall:
 
     async def reload(self) -> None:
         """Make the rules of what is committed; the counters begin anew."""
-        self.rules = tuple(
+        rules = tuple(
             rule if rule.until is None else replace(rule, until=self._clock.meant_by(rule.until))
             for rule in render(self._package())
         )
-        self.reloads += 1
         wanted = {
             (rule.protocol.upper(), port)
-            for rule in self.rules
+            for rule in rules
             if rule.redirect and rule.ports and rule.ports[1] - rule.ports[0] < MOST_PORTS
             if rule.protocol in ("tcp", "udp")
             for port in range(rule.ports[0], rule.ports[1] + 1)
         }
         await self._relays.listen(wanted)
+        # Last: whoever sees a rule finds that it works.
+        self.rules = rules
 
     async def close(self) -> None:
         """Leave nothing behind."""
