@@ -106,7 +106,11 @@ def name_server(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         host.encode("idna")  # as the real one does first
         if host not in names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [found for name in names[host] for found in real(name, port, *args, **kwargs)]
+        found: list[Any] = []
+        for address in names[host]:
+            with suppress(socket.gaierror):  # of the family that is not asked for
+                found += real(address, port, *args, **kwargs)
+        return found
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return names

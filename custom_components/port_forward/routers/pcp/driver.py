@@ -8,7 +8,7 @@ from typing import override
 
 import aiohttp
 
-from ..errors import PortConflictError
+from ..errors import PortConflictError, Refusal
 from ..model import (
     Capabilities,
     Forward,
@@ -30,7 +30,7 @@ from .opening import Opening
 from .packets import Result
 from .pcp_mapper import FILTER, THIRD_PARTY, PcpMapper
 from .planning import as_known, plan_of
-from .refusal import other_address
+from .refusal import not_permitted, other_address
 from .removal import Removal
 from .state import State
 
@@ -184,9 +184,13 @@ class PcpRouter(Router):
     def plan(self, forward: Forward) -> tuple[PortMapping, ...]:
         """Return one mapping for each family, protocol and pair of ports.
 
-        What this router could not map is known only when it is asked.
+        Raises NotPermittedError for IPv6 where the router is known not to do it. What else it
+        could not map is known only when it is asked.
         """
-        return plan_of(forward)
+        mappings = plan_of(forward)
+        if forward.internal_host6 and self.capabilities.ipv6 is False:
+            raise not_permitted(Refusal.NO_IPV6, mappings[-1])
+        return mappings
 
     @override
     def owner_of(self, mapping: PortMapping) -> str | None:
