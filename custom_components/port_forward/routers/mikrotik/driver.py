@@ -10,7 +10,6 @@ import aiohttp
 from ..errors import (
     NotClosedError,
     NotMappedError,
-    NotPermittedError,
     Refusal,
     RuleChangedError,
     TooOldError,
@@ -28,6 +27,7 @@ from ..model import (
 from ..router import Router
 from ..rule_texts import forward_of, rule_id_of
 from ..tls import ssl_of
+from ..upnp.refusal import not_permitted
 from ..upnp.transport import TIMEOUT, Transport
 from .admission import LEASES, Admission
 from .opening import Opening
@@ -174,12 +174,10 @@ class MikrotikRouter(Router):
         free).
         """
         mappings = tuple(planned(forward))
-        first = mappings[0]
-        refused = {"port": str(first.external_ports), "host": first.internal_host, "detail": ""}
         if len(forward.external_ports) > 1 and forward.external_ports != forward.internal_ports:
-            raise NotPermittedError(Refusal.SAME_PORT_ONLY, **refused)
+            raise not_permitted(Refusal.SAME_PORT_ONLY, mappings[0])
         if forward.internal_host6 is not None and self._learned.get(IPV6) == "no":
-            raise NotPermittedError(Refusal.NO_IPV6, **refused)
+            raise not_permitted(Refusal.NO_IPV6, mappings[-1])
         return mappings
 
     @override

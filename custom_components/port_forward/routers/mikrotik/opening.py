@@ -9,7 +9,6 @@ from ..errors import (
     InvalidForwardError,
     MissingRightsError,
     NotMappedError,
-    NotPermittedError,
     PortConflictError,
     Refusal,
     RouterError,
@@ -18,6 +17,7 @@ from ..errors import (
 )
 from ..model import Forward, PortMapping
 from ..rule_texts import rule_id_of
+from ..upnp.refusal import not_permitted
 from ..upnp.transport import DroppedError, NotConnectedError
 from .admission import Admission
 from .removal import remove
@@ -239,11 +239,8 @@ def _conflict(wanted: PortMapping, row: Row) -> PortConflictError:
 
 def _explain(error: RestError, wanted: PortMapping) -> RouterError:
     """Return what it means that the router refuses a rule."""
-    port, host, detail = (
-        str(wanted.external_ports),
-        wanted.internal_host,
-        error.placeholders["detail"],
-    )
+    detail = error.placeholders["detail"]
     if error.is_unknown_menu:
-        return NotPermittedError(Refusal.NO_IPV6, port=port, host=host, detail=detail)
+        return not_permitted(Refusal.NO_IPV6, wanted, detail)
+    port, host = str(wanted.external_ports), wanted.internal_host
     return InvalidForwardError(port=port, host=host, detail=detail)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from ..errors import NotClosedError, NotPermittedError, Refusal
+from ..errors import NotClosedError, Refusal
 from ..model import PortMapping
 from ..rule_texts import forward_of, rule_id_of
+from ..upnp.refusal import not_permitted
 from ..upnp.tag import forward_id_of
 from .admission import Admission
 from .rest import ID, Rest, RestError, Row
@@ -31,14 +32,14 @@ async def remove(rest: Rest, wan: Wan, mapping: PortMapping, *, ours_only: bool 
     if ours or ours_only:
         theirs = []
     if any(len(read_row(row)) > 1 for row in theirs):
-        raise _refused(mapping, "its rule is for other ports too")
+        raise not_permitted(Refusal.REFUSED, mapping, "its rule is for other ports too")
     try:
         for row in ours:
             await rest.remove(path, row[ID])
         for row in theirs:
             await rest.set(path, row[ID], {"disabled": "true"})
     except RestError as error:
-        raise _refused(mapping, error.placeholders["detail"]) from error
+        raise not_permitted(Refusal.REFUSED, mapping, error.placeholders["detail"]) from error
     touched = {row[ID] for row in (*ours, *theirs)}
     if touched:
         rows = await _rows(rest, path)
@@ -66,12 +67,3 @@ def _is_meant(row: Row, mapping: PortMapping, wan: Wan) -> bool:
     is_open = not is_on(row.get("disabled")) and (mapping.is_pinhole or wan.hears(row))
     is_named = rule_id_of(mapping) in ("", row[ID])
     return is_foreign and is_open and is_named and leads_like(row, mapping)
-
-
-def _refused(mapping: PortMapping, detail: str) -> NotPermittedError:
-    return NotPermittedError(
-        Refusal.REFUSED,
-        port=str(mapping.external_ports),
-        host=mapping.internal_host,
-        detail=detail,
-    )

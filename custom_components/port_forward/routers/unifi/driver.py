@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import AddressValueError, IPv4Address
 from typing import override
@@ -12,7 +13,6 @@ from ..errors import (
     MissingRightsError,
     NotClosedError,
     NotMappedError,
-    NotPermittedError,
     ProtocolError,
     Refusal,
     RuleChangedError,
@@ -30,6 +30,7 @@ from ..model import (
 )
 from ..router import Router
 from ..rule_texts import forward_of, rule_id_of
+from ..upnp.refusal import not_permitted
 from ..upnp.tag import forward_id_of
 from ..upnp.transport import TIMEOUT
 from .api import RIGHT, Api, ApiError, Document
@@ -199,12 +200,11 @@ class UnifiRouter(Router):
         them leads where then.
         """
         mapping = planned(forward)
-        refused = {"port": str(mapping.external_ports), "host": mapping.internal_host}
         if forward.internal_host6 is not None:
-            refused["host"] = str(forward.internal_host6)
-            raise NotPermittedError(Refusal.NO_IPV6, detail="", **refused)
+            pinhole = replace(mapping, internal_host=str(forward.internal_host6))
+            raise not_permitted(Refusal.NO_IPV6, pinhole)
         if len(forward.external_ports) > 1 and forward.external_ports != forward.internal_ports:
-            raise NotPermittedError(Refusal.SAME_PORT_ONLY, detail="", **refused)
+            raise not_permitted(Refusal.SAME_PORT_ONLY, mapping)
         return (mapping,)
 
     @override

@@ -1,8 +1,9 @@
 """Closing: our forwards go, one of the user's is switched off, and nothing else is touched."""
 
-from ..errors import NotClosedError, NotPermittedError, Refusal
+from ..errors import NotClosedError, Refusal
 from ..model import PortMapping
 from ..rule_texts import rule_id_of
+from ..upnp.refusal import not_permitted
 from ..upnp.tag import forward_id_of
 from .api import Api, ApiError, Document
 from .forwards import id_of, is_on, is_ours, leads_like, read
@@ -23,14 +24,14 @@ async def remove(api: Api, wan: str, mapping: PortMapping, *, ours_only: bool = 
     if ours or ours_only:
         theirs = []
     if any(len(list(read(row))) > 1 for row in theirs):
-        raise _refused(mapping, "its rule is for other ports too")
+        raise not_permitted(Refusal.REFUSED, mapping, "its rule is for other ports too")
     try:
         for row in ours:
             await api.delete(id_of(row))
         for row in theirs:
             await api.replace(id_of(row), {**row, "enabled": False})
     except ApiError as error:
-        raise _refused(mapping, error.placeholders["detail"]) from error
+        raise not_permitted(Refusal.REFUSED, mapping, error.placeholders["detail"]) from error
     touched = {id_of(row) for row in (*ours, *theirs)}
     if touched and any(
         id_of(row) in touched
@@ -48,12 +49,3 @@ def _is_meant(row: Document, mapping: PortMapping, wan: str) -> bool:
     is_open = row.get("enabled") is not False and is_on(row, wan)
     is_named = rule_id_of(mapping) in ("", id_of(row))
     return is_foreign and is_open and is_named and leads_like(row, mapping)
-
-
-def _refused(mapping: PortMapping, detail: str) -> NotPermittedError:
-    return NotPermittedError(
-        Refusal.REFUSED,
-        port=str(mapping.external_ports),
-        host=mapping.internal_host,
-        detail=detail,
-    )
