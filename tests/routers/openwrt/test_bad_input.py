@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import traceback
+from dataclasses import replace
 from datetime import timedelta
 
 import aiohttp
@@ -130,6 +131,16 @@ async def test_rights_that_are_taken_away_later(home: Home) -> None:
     home.router.grant(DEDICATED)
     await home.driver.close(granted)
     assert home.sections == []
+
+
+async def test_rights_that_are_taken_away_are_named_at_once(home: Home) -> None:
+    """The session of before, whose rights are still remembered, is gone with them."""
+    home.router.grant(READ_ONLY)
+    with pytest.raises(MissingRightsError, match="uci confirm"):
+        await home.open(forward())
+    home.router.grant(replace(DEDICATED, uci={"system": ("read",)}))
+    with pytest.raises(MissingRightsError, match="uci changes"):
+        await home.driver.snapshot()
 
 
 async def test_a_password_that_is_changed_later(home: Home) -> None:

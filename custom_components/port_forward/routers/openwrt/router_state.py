@@ -4,7 +4,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 
-from ..errors import NotClosedError, NotMappedError, ProtocolError, RouterError
+from ..errors import (
+    MissingRightsError,
+    NotClosedError,
+    NotMappedError,
+    ProtocolError,
+    RouterError,
+)
 from ..model import PortMapping
 from .clock import RouterClock, parse_date, read_clock, zone_of
 from .network import Network, read_network
@@ -48,7 +54,10 @@ class RouterState:
         """Find out the router's time zone, where the rights allow."""
         self._time_zone = None
         if self._ubus.rights.time_zone:
-            data = await self._ubus.read("uci", "get", config="system", type="system")
+            try:
+                data = await self._ubus.read("uci", "get", config="system", type="system")
+            except MissingRightsError:
+                return  # Taken away since the last login, which is what `rights` are from.
             match data.get("values"):
                 case dict(values):
                     for row in values.values():

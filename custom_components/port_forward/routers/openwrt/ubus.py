@@ -17,6 +17,7 @@ from ..errors import (
     MissingRightsError,
     ProtocolError,
     RouterBusyError,
+    RouterError,
     RouterTimeoutError,
     TooOldError,
     UnsupportedError,
@@ -42,6 +43,12 @@ NOT_FOUND: Final = 4
 NO_DATA: Final = 5
 PERMISSION_DENIED: Final = 6
 _TIMED_OUT = 7
+
+# What rpcd refuses for want of a right to the file alone. Of `apply` and the like it also means
+# that somebody else's change is waiting to be confirmed.
+_BY_FILE: Final = tuple(
+    f"uci {function}" for function in ("get", "changes", "add", "set", "delete")
+)
 
 
 class StatusError(ProtocolError):
@@ -228,9 +235,11 @@ class Ubus:
             return NoObjectError(host=self.host, detail=f"it does not know {call}")
         return ProtocolError(host=self.host, detail=f"{call}: error {code}")
 
-    def _status(self, call: str, status: int) -> ProtocolError | TooOldError | RouterTimeoutError:
+    def _status(self, call: str, status: int) -> RouterError:
         if status == _METHOD_NOT_FOUND:
             return TooOldError(host=self.host, version=f"without {call}", needed=NEEDED)
         if status == _TIMED_OUT:
             return RouterTimeoutError(host=self.host)
+        if status == PERMISSION_DENIED and call in _BY_FILE:
+            return MissingRightsError(host=self.host, detail=call)
         return StatusError(host=self.host, call=call, status=status)
