@@ -45,7 +45,7 @@ _mappings = st.builds(
     st.sampled_from(("", "198.51.100.7")),
 )
 _openings = st.builds(
-    lambda name, mappings, phase, opened, deadline, source: Opening(
+    lambda name, mappings, phase, opened, deadline, source, adopted: Opening(
         forward=Forward(
             id=f"f{len(name)}",
             name=name,
@@ -54,6 +54,7 @@ _openings = st.builds(
             external_ports=PortRange(first=80, last=90),
             internal_ports=PortRange(first=180, last=190),
             allowed_source=source,
+            adopted=adopted,
         ),
         mappings=tuple(mappings),
         phase=phase,
@@ -68,6 +69,7 @@ _openings = st.builds(
     _times,
     st.none() | _times,
     st.none() | st.just(IPv4Network("198.51.100.0/24")),
+    st.none() | _mappings,
 )
 _odd = st.one_of(
     st.sampled_from((None, True, 0, -1, 1e300, -1e300, 2**63, [], {}, [[]], {"": {}}, "lost")),

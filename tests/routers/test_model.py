@@ -76,6 +76,13 @@ def test_forward_needs_as_many_ports_inside_as_outside() -> None:
         replace(FORWARD, external_ports=PortRange(first=1, last=2))
 
 
+def test_an_adopted_rule_may_be_one_that_we_would_not_make() -> None:
+    """A range that leads to one port, to a host that only the router knows by name."""
+    rule = replace(MAPPING, external_ports=PortRange(first=1, last=2), internal_host="nas")
+    forward = replace(FORWARD, external_ports=rule.external_ports, internal_host=None, adopted=rule)
+    assert forward.adopted == rule
+
+
 @pytest.mark.parametrize("source", ["", "*", "0.0.0.0", "0.0.0.0/0"])  # noqa: S104
 def test_all_spellings_of_any_source_are_one_key(source: str) -> None:
     assert replace(MAPPING, allowed_source=source).key == MAPPING.key == "tcp/8080/"
