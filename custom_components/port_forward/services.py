@@ -117,9 +117,10 @@ async def _async_list_mappings(call: ServiceCall) -> ServiceResponse:
         for forward in coordinator.forwards.values()
         if forward and forward.adopted
     }
-    address = coordinator.data.external_address
+    address, address6 = coordinator.data.external_address, coordinator.data.external_address6
     return {
         "external_address": str(address) if address else None,
+        "external_ipv6_address": str(address6) if address6 else None,
         "mappings": [
             _describe_mapping(row, names.get((row.key, row.target)))
             for row in coordinator.data.mappings
@@ -162,12 +163,16 @@ def _from(now: datetime, until: datetime) -> timedelta:
 
 
 def _describe_opening(coordinator: PortForwardCoordinator, opening: Opening) -> JsonObjectType:
-    address = coordinator.data.external_address
+    forward = opening.forward
+    # Over IPv6 nothing is translated: the device is reached at its own address.
+    address6 = forward.internal_host6
+    address = coordinator.data.external_address if forward.internal_host else None
     ports = opening.external_ports
     return {
         "external_address": str(address) if address else None,
         "external_ports": ports,
         "address": f"{address}:{ports}" if address else None,
+        "ipv6_address": f"[{address6}]:{forward.external_ports}" if address6 else None,
         "deadline": opening.deadline.isoformat() if opening.deadline else None,
     }
 
@@ -182,6 +187,7 @@ def _describe_mapping(row: PortMapping, forward: str | None) -> JsonObjectType:
         "enabled": row.enabled,
         "description": row.description,
         "lease": row.lease.total_seconds() if row.lease else None,
+        "hits": row.hits,
         "foreign": forward is None,
         "forward": forward,
     }

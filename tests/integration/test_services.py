@@ -59,6 +59,7 @@ async def test_open_answers_where_and_until_when(
             "external_address": "203.0.113.7",
             "external_ports": str(external_port),
             "address": f"203.0.113.7:{external_port}",
+            "ipv6_address": None,
             "deadline": deadline.isoformat(),
         }
     }
@@ -207,6 +208,7 @@ async def test_list_mappings_tells_ours_from_foreign(
         "enabled": True,
         "description": "Xbox",
         "lease": foreign["lease"],
+        "hits": None,
         "foreign": True,
         "forward": None,
     }
