@@ -8,9 +8,9 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 
-from lab.virtual_router import Quirk, UdpFault, free_port
+from lab.virtual_router import Quirk, free_port
 
-from .conftest import ledger_of, ledger_path, phases, refresh, set_up, state_of, switch
+from .conftest import ledger_of, ledger_path, phases, set_up, state_of, switch
 from .pcp_home import CAMERA, EVENT, PORT_SENSOR, PcpHome, pcp_home
 
 # It goes on by itself: a router that is silent is waited for.
@@ -37,10 +37,6 @@ async def take(home: PcpHome, port: int) -> None:
     await home.router.add_foreign(
         protocol="TCP", external_port=port, internal_host="127.0.0.9", internal_port=3074
     )
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_opened_and_closed(home: PcpHome, external_port: int) -> None:
@@ -110,59 +106,6 @@ async def test_restart_keeps_it_open_and_its_nonce(
     # The old lease would have been over: it is the same mapping, renewed.
     await opened.pass_time(freezer, minutes=30)
     assert opened.ports == [external_port]
-
-
-async def test_not_renewed_is_not_known(opened: PcpHome, freezer: FrozenDateTimeFactory) -> None:
-    opened.fall_silent("PCP MAP")
-    await opened.pass_time(freezer, minutes=31)
-    assert opened.state == "unavailable"
-    opened.router.clear_faults()
-    async with opened.becoming("switch.camera", lambda: opened.state == "on"):
-        await refresh(opened.hass, opened.entry)
-
-
-async def test_silent_router(
-    opened: PcpHome, freezer: FrozenDateTimeFactory, caplog: pytest.LogCaptureFixture
-) -> None:
-    opened.fall_silent()
-    for _ in range(3):
-        await opened.pass_time(freezer, minutes=15)
-    assert opened.state == "unavailable"
-    opened.router.clear_faults()
-    async with opened.becoming("switch.camera", lambda: opened.state == "on"):
-        await refresh(opened.hass, opened.entry)
-    assert caplog.text.count("Could not renew Camera") == 1
-    assert len(errors(caplog)) == 1
-
-
-async def test_lease_over_while_silent(opened: PcpHome, freezer: FrozenDateTimeFactory) -> None:
-    opened.fall_silent("PCP MAP")
-    await opened.pass_time(freezer, minutes=31)
-    await opened.pass_time(freezer, minutes=31)
-    assert not opened.router.mappings
-    await refresh(opened.hass, opened.entry)
-    assert opened.state == "unavailable"
-    opened.router.clear_faults()
-    async with opened.becoming("switch.camera", lambda: opened.state == "on"):
-        await refresh(opened.hass, opened.entry)
-    assert opened.told == ("restored", "lease_ran_out")
-    assert len(opened.router.mappings) == 1
-
-
-async def test_answers_that_are_lost_do_not_show_as_closed(
-    opened: PcpHome, freezer: FrozenDateTimeFactory
-) -> None:
-    """The router renews, and nobody hears of it: the port is open for longer than we know."""
-    opened.router.fault(UdpFault.DROP_REPLY, action="PCP MAP", times=None)
-    await opened.pass_time(freezer, minutes=31)
-    assert opened.router.mappings
-    for _ in range(2):
-        await opened.pass_time(freezer, minutes=31)
-        await refresh(opened.hass, opened.entry)
-        assert opened.state == "unavailable"
-    opened.router.clear_faults()
-    async with opened.becoming("switch.camera", lambda: opened.state == "on"):
-        await refresh(opened.hass, opened.entry)
 
 
 @pytest.mark.parametrize("quirks", [(), (Quirk.Q49,)], ids=["new epoch", "same epoch"])
