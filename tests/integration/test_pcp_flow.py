@@ -337,6 +337,25 @@ class TestReconfigure:
         assert not other.mappings
         assert not any(key.startswith("not_closed") for _, key in issues)
 
+    async def test_old_gateway_is_away_and_may_keep_what_is_open(
+        self,
+        hass: HomeAssistant,
+        gateway: VirtualRouter,
+        other: VirtualRouter,
+        open_entry: MockConfigEntry,
+    ) -> None:
+        """Home Assistant died while it opened: no lease is known."""
+        await hass.config_entries.async_unload(open_entry.entry_id)
+        ledger = ledger_of(hass, open_entry)
+        for opening in ledger["openings"]:
+            opening |= {"lease_until": None, "phase": "opening"}
+        ledger_path(hass, open_entry).write_text(json.dumps(ledger))
+        await gateway.stop()
+        step = await open_entry.start_reconfigure_flow(hass)
+        step = await submit(hass, step, url=f"pcp://127.0.0.1:{other.pcp_port}")
+        assert_abort(await submit(hass, step), "not_closed")
+        assert open_entry.unique_id == f"pcp-{gateway.lan_host}"
+
     async def test_gateway_of_another_entry(
         self,
         hass: HomeAssistant,

@@ -61,25 +61,28 @@ class RouterFlow(ConfigFlow):
 
     async def _async_told(self, error: FormError) -> tuple[dict[str, str], dict[str, str]]:
         """Return the errors of a form and their placeholders."""
-        match error:
-            case AddressError():
-                return {error.field: error.key}, error.placeholders
-            case HostError():
-                return {"base": error.key}, error.placeholders
-            case RouterError():
-                key = error.translation_key
-                if isinstance(error, CONNECTING) or key == NOT_TICKED:
-                    return {"base": key}, error.placeholders
-                # The text that an action would show. No router may be set up yet.
-                texts = await async_get_translations(
-                    self.hass, self.hass.config.language, "exceptions", {DOMAIN}
-                )
-                text = texts[f"component.{DOMAIN}.exceptions.{key}.message"]
-                return {"base": "refused"}, {"error": text.format(**error.placeholders)}
+        if isinstance(error, AddressError):
+            return {error.field: error.key}, error.placeholders
+        if isinstance(error, HostError):
+            return {"base": error.key}, error.placeholders
+        key = error.translation_key
+        if isinstance(error, CONNECTING) or key == NOT_TICKED:
+            return {"base": key}, error.placeholders
+        # The text that an action would show. No router may be set up yet.
+        texts = await async_get_translations(
+            self.hass, self.hass.config.language, "exceptions", {DOMAIN}
+        )
+        text = texts[f"component.{DOMAIN}.exceptions.{key}.message"]
+        return {"base": "refused"}, {"error": text.format(**error.placeholders)}
 
     @callback
-    def _async_update(self, entry: ConfigEntry, data: Mapping[str, Any]) -> None:
-        self.hass.config_entries.async_update_entry(entry, data=data)
+    def _async_update(
+        self, entry: ConfigEntry, data: Mapping[str, Any], unique_id: str | None = None
+    ) -> None:
+        """Change an entry and what runs of it; `unique_id` None is the one that it has."""
+        self.hass.config_entries.async_update_entry(
+            entry, data=data, unique_id=unique_id or entry.unique_id
+        )
         if entry.state in (ConfigEntryState.SETUP_RETRY, ConfigEntryState.SETUP_ERROR):
             # Only a loaded entry listens for its changes.
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
@@ -97,8 +100,7 @@ class RouterFlow(ConfigFlow):
             return self.async_create_entry(title=self._info.name, data=data)
         if elsewhere and (error := await self._async_close_all(entry)):
             return self._async_abort_unclosed(str(error))
-        self.hass.config_entries.async_update_entry(entry, unique_id=self.unique_id)
-        self._async_update(entry, data)
+        self._async_update(entry, data, self.unique_id)
         return self.async_update_and_abort(entry)
 
     @property

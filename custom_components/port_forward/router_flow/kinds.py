@@ -26,6 +26,8 @@ _SECRET = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD))
 _URL = {vol.Required(CONF_URL): _TEXT}
 _PASSWORD = {vol.Required(CONF_USERNAME): _TEXT, vol.Required(CONF_PASSWORD): _SECRET}
 
+_CHECKED = (FritzBoxRouter, MikrotikRouter, OPNsenseRouter, UnifiRouter)
+
 type Choice = tuple[str, Mapping[str, str]]
 """A setting, and what it may be with what a user reads of it."""
 
@@ -77,12 +79,13 @@ async def async_check_account(router: Router) -> None:
 
     Raises RouterError and AddressError.
     """
-    match router:
-        case OpenWrtRouter():
-            if await router.lets_in(secrets.token_hex(16)):
-                raise AddressError("no_password", field="base")
-        case FritzBoxRouter() | MikrotikRouter() | OPNsenseRouter() | UnifiRouter():
-            await router.check_rights()
+    if isinstance(router, OpenWrtRouter):
+        # Its reply to the login has told the rights already.
+        if await router.lets_in(secrets.token_hex(16)):
+            raise AddressError("no_password", field="base")
+    else:
+        assert isinstance(router, _CHECKED)  # noqa: S101  for the types
+        await router.check_rights()
 
 
 async def _choose_unifi(router: Router, settings: Mapping[str, str]) -> Choice | None:
