@@ -122,7 +122,7 @@ class Rest:
             return None
         try:
             answer = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if status == HTTPStatus.NOT_FOUND:
                 # RouterOS 6 shows a page of its own there.
                 detail = "no REST API, which RouterOS has from version 7.9 on"

@@ -58,7 +58,7 @@ async def list_rendered(ubus: Ubus) -> tuple[Rendered, ...] | None:
     stdout = data.get("stdout")
     try:
         listing = json.loads(stdout) if isinstance(stdout, str) else None
-    except ValueError:
+    except ValueError, RecursionError:
         listing = None
     if not isinstance(listing, dict) or not isinstance(listing.get("nftables"), list):
         raise ProtocolError(host=ubus.host, detail="a list of rules that makes no sense")

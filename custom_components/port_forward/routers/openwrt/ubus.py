@@ -222,7 +222,7 @@ class Ubus:
             raise ProtocolError(host=self.host, detail=f"HTTP {status}")
         try:
             return json.loads(body)
-        except ValueError:
+        except ValueError, RecursionError:
             # Not chained: the exception would carry the body along, and with it a session.
             page = body.lstrip()[:1] == b"<"
             detail = "a web page in place of an answer" if page else "no JSON"

@@ -132,5 +132,5 @@ def short(text: object) -> str:
 def _parse(answer: bytes) -> object:
     try:
         return json.loads(answer)
-    except ValueError:
+    except ValueError, RecursionError:
         return None

@@ -180,7 +180,7 @@ class Api:
         )
         try:
             said = json.loads(answer)
-        except ValueError:
+        except ValueError, RecursionError:
             said = None
         meta = said.get("meta") if isinstance(said, dict) else None
         code = str(meta.get("msg") or "") if isinstance(meta, dict) else ""
