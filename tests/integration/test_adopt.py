@@ -1,12 +1,15 @@
 """Rules of the user's become forwards, and are switched instead of made and deleted."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.util import dt as dt_util
 
-from .adopt_home import Home, UsersRouter, home_of, users_router
+from .adopt_home import Home, OnMikrotik, OnOpenWrt, UsersRouter, home_of, users_router
 from .conftest import ledger_of, refresh
 
 ROUTERS = ("openwrt", "mikrotik", "opnsense", "unifi", "fritzbox")
@@ -90,3 +93,26 @@ async def test_deleted_while_open(home: Home[UsersRouter]) -> None:
     assert raised.value.translation_key == "rule_changed"
     assert home.router.rule is None
     assert ledger_of(home.hass, home.entry)["openings"] == []
+
+
+@pytest.mark.parametrize("kind", ["openwrt", "mikrotik"])
+async def test_off_after_a_restart_of_the_router_is_a_decision(
+    hass: HomeAssistant, kind: str
+) -> None:
+    """Rules outlive restarts: what was switched off meanwhile is not switched on again."""
+    async with users_router(kind) as router:
+        assert isinstance(router, OnOpenWrt | OnMikrotik)
+        home = await home_of(hass, router)
+        await home.adopt()
+        await home.on()
+        seen = home.entry.runtime_data.data
+        await router.by_hand(enabled=False)
+        await router.router.reboot()
+        # As if it had been up for a day when it was looked at last.
+        home.entry.runtime_data.keeper._ledger.last_seen = replace(
+            seen, uptime=timedelta(days=1), taken_at=dt_util.utcnow()
+        )
+        await refresh(hass, home.entry)
+        assert (home.state, home.told) == ("off", ("closed", "removed_elsewhere"))
+        assert not router.is_on
+        await hass.config_entries.async_unload(home.entry.entry_id)

@@ -167,9 +167,12 @@ class TestAnotherRule:
         twin = await home.router.add_rule()
         await refresh(home.hass, home.entry)
         assert home.state == "on"
-        home.router.firewall.table.delete(twin)
+        home.router.firewall.table.toggle(twin, "1")
         await refresh(home.hass, home.entry)
         assert home.state == "off"
+        await home.router.by_hand(enabled=True)
+        await refresh(home.hass, home.entry)
+        assert home.state == "on", "whichever of them comes last"
 
 
 class TestKilled:
