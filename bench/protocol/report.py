@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ..stats import duration
 from ..table import table
 from ..targets import Target, at_least, at_most
 from .clients import Ours, Step, UpnpcBulk
@@ -14,7 +15,7 @@ def tables(measured: Measured, rounds: int) -> str:
     """Return one table: the steps, and in each the contenders."""
     rows: list[tuple[str, ...]] = []
     for step in dict.fromkeys(step for step, _ in measured.times):
-        rows.append((step, *("",) * 6))
+        rows.append((step, *("",) * 7))
         ours = measured.times.get((step, Ours.name))
         for (of, name), sample in measured.times.items():
             if of != step:
@@ -24,6 +25,7 @@ def tables(measured: Measured, rounds: int) -> str:
                 (
                     f"  {name}",
                     str(sample),
+                    duration(sample.fastest),
                     f"{sample / ours:.2f}" if ours else "",
                     *(
                         map(str, (cost.requests, cost.connections, cost.sent, cost.received))
@@ -34,7 +36,16 @@ def tables(measured: Measured, rounds: int) -> str:
             )
     return table(
         f"Protocol, {measured.router}, {rounds} rounds",
-        ("", "median (quartiles)", "x ours", "requests", "new connections", "sent B", "received B"),
+        (
+            "",
+            "median (quartiles)",
+            "fastest",
+            "x ours",
+            "requests",
+            "new connections",
+            "sent B",
+            "received B",
+        ),
         rows,
     )
 

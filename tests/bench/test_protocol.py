@@ -34,6 +34,7 @@ def test_a_sample_is_its_median_and_quartiles() -> None:
     sample = Sample.of([0.005, 0.001, 0.002, 0.004, 0.003])
     assert sample.median == 0.003
     assert sample.quartiles == (0.002, 0.004)
+    assert sample.fastest == 0.001
     assert str(sample) == "3.00 ms (2.00-4.00)"
     assert sample / Sample.of([0.0015]) == pytest.approx(2)
     with pytest.raises(ValueError, match="nothing"):
