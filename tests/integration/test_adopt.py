@@ -9,8 +9,16 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 
-from .adopt_home import Home, OnMikrotik, OnOpenWrt, UsersRouter, home_of, users_router
-from .conftest import ledger_of, refresh
+from .adopt_home import (
+    Home,
+    OnMikrotik,
+    OnOpenWrt,
+    OnUnifi,
+    UsersRouter,
+    home_of,
+    users_router,
+)
+from .conftest import ledger_of, phases, refresh
 
 ROUTERS = ("openwrt", "mikrotik", "opnsense", "unifi", "fritzbox")
 
@@ -115,4 +123,33 @@ async def test_off_after_a_restart_of_the_router_is_a_decision(
         await refresh(hass, home.entry)
         assert (home.state, home.told) == ("off", ("closed", "removed_elsewhere"))
         assert not router.is_on
+        await hass.config_entries.async_unload(home.entry.entry_id)
+
+
+async def test_somebody_saves_the_rule_while_it_is_switched_off(
+    hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their page still had it as on: it is, and so it is switched off once more."""
+    async with users_router("unifi") as router:
+        assert isinstance(router, OnUnifi)
+        home = await home_of(hass, router)
+        await home.adopt()
+        await home.on()
+        changed = router.controller.changed
+
+        def save_meanwhile() -> None:
+            monkeypatch.undo()
+            for document in router.controller.sites[0].forwards:
+                document.update(enabled=True, name="NAS box")
+            changed()
+
+        monkeypatch.setattr(router.controller, "changed", save_meanwhile)
+        with pytest.raises(HomeAssistantError) as raised:
+            await home.off()
+        assert raised.value.translation_key == "not_closed"
+        assert (home.state, phases(hass, home.entry)) == ("on", ["closing"])
+        await refresh(hass, home.entry)
+        assert (home.state, router.is_on, phases(hass, home.entry)) == ("off", False, [])
+        assert router.rule
+        assert router.rule["name"] == "NAS box"
         await hass.config_entries.async_unload(home.entry.entry_id)
