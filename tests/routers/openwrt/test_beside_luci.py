@@ -122,6 +122,15 @@ async def test_a_section_that_was_edited_under_our_feet_is_left_alone(home: Home
     assert home.driver.owner_of(shown) == "camera1"
 
 
+async def test_a_rule_of_the_users_that_does_the_same_is_not_closed_for_ours(home: Home) -> None:
+    wanted = forward()
+    granted = await home.open(wanted)
+    same = redirect(wanted.external_ports.first, dest_ip="127.0.0.1")
+    await home.router.luci_edit(ha_pf_camera1_0=None, mine=same)
+    await home.driver.close(granted)
+    assert home.sections == ["mine"]
+
+
 async def anonymous(home: Home, *ports: int) -> list[str]:
     """Let somebody make redirects that have no names, as LuCI does."""
     user = home.router.luci()

@@ -15,7 +15,7 @@ from custom_components.port_forward.routers.errors import (
 from custom_components.port_forward.routers.model import Leases, Listing, PortRange
 from custom_components.port_forward.routers.openwrt.changes import Edit
 from custom_components.port_forward.routers.openwrt.sections import check_narrow
-from lab.openwrt import LUCI, PLAIN
+from lab.openwrt import LUCI, PLAIN, Fault
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
@@ -346,3 +346,13 @@ async def test_one_at_a_time(home: Home) -> None:
     )
     assert len(results) == 10
     assert len(home.sections) == 5
+
+
+async def test_a_look_in_the_middle_of_a_change_waits(home: Home) -> None:
+    """It would find changes in the session, and drop them."""
+    home.router.fault(Fault.SLOW, "uci add", delay=0.2)
+    opened, snapshot = await asyncio.gather(
+        home.driver.open(forward(), HOUR), home.driver.snapshot()
+    )
+    assert home.router.calls["uci add"] == 1
+    assert [row.same_rule(opened[0]) for row in snapshot.mappings] == [True]
