@@ -1,6 +1,6 @@
 """What it costs as the number of forwards grows: the start, a refresh, memory, the event loop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -35,19 +35,6 @@ class Scaled:
     opening: dict[str, Any] = field(default_factory=dict)
     """What the watchdog saw while all were opened."""
     closing: dict[str, Any] = field(default_factory=dict)
-
-    def culprits(self) -> Iterator[str]:
-        """Name what held the loop longest, each time; for whoever looks for the reason."""
-        for what, reports in (
-            ("start", self.starts),
-            ("refresh, all closed", self.refreshed_closed),
-            ("refresh, all open", self.refreshed_open),
-            ("opening all", [self.opening] if self.opening else []),
-            ("closing all", [self.closing] if self.closing else []),
-        ):
-            if reports:
-                worst = max(reports, key=lambda report: report["longest_cpu"])
-                yield f"{self.forwards:,} forwards, {what}: {worst['culprit']}"
 
     def started(self) -> Sample:
         """Return the seconds from the process to `homeassistant_started`."""
@@ -215,6 +202,10 @@ def targets(measured: Sequence[Scaled]) -> list[Target]:
         if reports:
             held, cpu = large.longest(reports)
             note = f"{duration(held)}, {duration(cpu)} of it processor"
+            if held > LONGEST_HOLD:
+                worst = max(reports, key=lambda report: report["longest_cpu"])
+                collector = duration(max(report["longest_gc"] for report in reports))
+                note += f", garbage collector {collector}, by {worst['culprit'][:150]}"
             if what == "start":
                 note += f" ({duration(base)} without the integration)"
             found.append(

@@ -7,6 +7,7 @@ callback. asyncio's own debug mode tells of slow callbacks as well, but slows
 everything down while it does.
 """
 
+import gc
 import os
 import time
 from asyncio import Handle
@@ -42,10 +43,22 @@ class Watchdog:
     busy_cpu: float = 0.0
     longest: float = 0.0
     longest_cpu: float = 0.0
+    longest_gc: float = 0.0
+    """Of Python's garbage collector, which goes through all that Home Assistant has in memory."""
     culprit: str = ""
 
     def install(self) -> None:
         """Stand around all callbacks from now on."""
+        began = 0.0
+
+        def collecting(phase: str, _info: dict[str, int]) -> None:
+            nonlocal began
+            if phase == "start":
+                began = time.perf_counter()
+            else:
+                self.longest_gc = max(self.longest_gc, time.perf_counter() - began)
+
+        gc.callbacks.append(collecting)
         run: Callable[[Handle], None] = Handle._run  # noqa: SLF001  there is no other place
 
         def watched(handle: Handle) -> None:
@@ -61,7 +74,7 @@ class Watchdog:
 
     def reset(self) -> None:
         """Begin anew."""
-        self.busy_cpu = self.longest = self.longest_cpu = 0.0
+        self.busy_cpu = self.longest = self.longest_cpu = self.longest_gc = 0.0
         self.culprit = ""
 
     def report(self) -> dict[str, float | str]:
@@ -70,6 +83,7 @@ class Watchdog:
             "busy_cpu": self.busy_cpu,
             "longest": self.longest,
             "longest_cpu": self.longest_cpu,
+            "longest_gc": self.longest_gc,
             "culprit": self.culprit,
         }
 
