@@ -94,6 +94,9 @@ class PcpHome:
         """Let this much time pass at once; from then on it goes on as ever."""
         freezer.tick(timedelta(**ahead))
         async_fire_time_changed(self.hass)
+        # What the router announced at that moment is not to arrive at the next one.
+        for _ in range(5):
+            await asyncio.sleep(0)
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     @asynccontextmanager
