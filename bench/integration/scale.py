@@ -45,7 +45,7 @@ class Scaled:
         return Sample.of(start["memory"] / 1e6 for start in self.starts).median
 
     def longest(self, of: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
-        """Return the longest hold of the loop, its processor's time, and the garbage collector's."""
+        """Return the longest hold, its processor time, and the garbage collector's longest."""
         return (
             max(one["longest"] for one in of),
             max(one["longest_cpu"] for one in of),
