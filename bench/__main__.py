@@ -6,9 +6,11 @@ of a target.
 
 import argparse
 import asyncio
+import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 # Home Assistant wants to be the first that imports voluptuous.
 import custom_components.port_forward  # noqa: F401
@@ -104,6 +106,10 @@ PARTS = {
 
 async def run(parts: Iterable[str], *, quick: bool) -> None:
     """Run the parts one after the other, and compare with the targets at the end."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  a coroutine of asyncio.run always runs in one
+    # So that routers, namespaces and Home Assistants go with it, as after a Ctrl-C.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     say(machine())
     found: list[Target] = []
     for part in parts:
@@ -115,16 +121,19 @@ async def run(parts: Iterable[str], *, quick: bool) -> None:
         say(f"{target}")
 
 
-def main() -> None:
-    """Run from the command line."""
+def main() -> int:
+    """Run from the command line; 130 when it was interrupted."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a minute")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    asyncio.run(run(arguments.parts or PARTS, quick=arguments.quick))
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):
+        asyncio.run(run(arguments.parts or PARTS, quick=arguments.quick))
+        return 0
+    return 130
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
