@@ -15,6 +15,7 @@ OFFERED = {
         "port_forward.closed",
         "port_forward.about_to_close",
         "port_forward.opening_failed",
+        "port_forward.external_port_changed",
     },
     "condition_platforms/subscribe": {"port_forward.is_open"},
 }
