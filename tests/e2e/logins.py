@@ -49,10 +49,14 @@ async def asked_to_log_in_again(ui: Ui, cards: asyncio.Queue[Any]) -> Step:
                     return step
 
 
-async def repairs(ui: Ui) -> set[str]:
-    """Return what the integration tells the user under *Repairs*, by its translation keys."""
+async def repairs(ui: Ui, entry: str) -> set[str]:
+    """Return what *Repairs* tell of a router, by the translation keys.
+
+    Another test may have left one of its own router.
+    """
     issues = (await ui.ha.command("repairs/list_issues"))["issues"]
-    return {issue["translation_key"] for issue in issues if issue["domain"] == "port_forward"}
+    ours = [issue for issue in issues if issue["domain"] == "port_forward"]
+    return {issue["translation_key"] for issue in ours if issue["issue_id"].endswith(entry)}
 
 
 def ids_of_sessions(router: OpenWrt, monkeypatch: pytest.MonkeyPatch) -> set[str]:

@@ -108,7 +108,7 @@ async def test_added_by_its_login_and_switched(
     assert await fetch(port) == PAGE
     # A lease of an hour, which the router keeps by itself.
     assert timedelta(0) < end_of(router) - datetime.now(UTC) <= timedelta(hours=1)
-    assert await repairs(ui) == set()
+    assert await repairs(ui, added.entry) == set()
 
     await ui.turn_off(door)
     assert not await ui.is_on(door)

@@ -68,9 +68,9 @@ async def test_says_that_it_does_not_close_by_itself(ui: Ui, added: Added) -> No
     texts = await ui.texts("issues")
     text = texts["component.port_forward.issues.router_does_not_close.description"]
     assert added.first_forward["description_placeholders"]["note"].strip() == text
-    assert await repairs(ui) == {"router_does_not_close"}
+    assert await repairs(ui, added.entry) == {"router_does_not_close"}
     await ui.delete_router(added.entry)
-    assert await repairs(ui) == set()
+    assert await repairs(ui, added.entry) == set()
 
 
 async def test_switched(ui: Ui, router: OPNsense, door: ForwardOnScreen, port: int) -> None:

@@ -129,7 +129,7 @@ class Ui:
     async def until_saved(self, forward: ForwardOnScreen) -> None:
         """Wait until a new forward is on the disk: Home Assistant writes it a second later."""
         entries = self.ha.log.parent / ".storage" / "core.config_entries"
-        await until(lambda: forward.subentry in entries.read_text())
+        await until(lambda: entries.exists() and forward.subentry in entries.read_text())
 
     async def subentries(self, entry: str) -> list[dict[str, Any]]:
         """Return the forwards of a router."""

@@ -11,6 +11,7 @@ from tests.e2e.log import LogBook
 from tests.e2e.ui import Added, ForwardOnScreen, Ui
 
 FAILED = r"Error during service call to switch.turn_on: "
+AWAY = r"Error fetching port_forward Real Router data"
 
 
 async def listed_rows(ui: Ui, entry: str) -> list[Row]:
@@ -66,8 +67,11 @@ async def test_secure_mode(
     log: LogBook,
 ) -> None:
     log.provoke(FAILED, because="the router forwards to the caller alone")
+    log.provoke(AWAY, because="it says goodbye, and is looked at")
     router.secure_mode = True
     await router.restart()
+    await ui.refresh(door)
+    await ui.ha.wait_for_state(door.switch, "off")
     with pytest.raises(CommandError) as error:
         await ui.turn_on(door)
     assert error.value.translation_key == "not_permitted_secure_mode"
@@ -85,6 +89,9 @@ async def test_behind_another_router(
 ) -> None:
     log.provoke(FAILED, because="the external address is private")
     await network.set_wan_address("192.168.100.2")
+    # Its address and its uptime are asked for in turns.
+    for _ in range(2):
+        assert await listed_rows(ui, door.entry) == []
     with pytest.raises(CommandError) as error:
         await ui.turn_on(door)
     assert error.value.translation_key == "not_permitted_double_nat"

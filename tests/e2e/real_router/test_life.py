@@ -25,6 +25,7 @@ async def test_restarted_while_open(
     port: int,
     log: LogBook,
 ) -> None:
+    log.provoke(r"Error fetching port_forward Real Router data", because="it says goodbye")
     # Its uptime falls, and not just from 0 to 0 seconds.
     await router.until_up_for(2.1)
     await ui.reload(door.entry)
