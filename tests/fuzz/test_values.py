@@ -26,6 +26,7 @@ from custom_components.port_forward.forwards import (
     IpVersion,
     check_name,
 )
+from custom_components.port_forward.routers.addresses import is_public
 from custom_components.port_forward.routers.model import (
     PORT_MAX,
     PORT_MIN,
@@ -33,7 +34,6 @@ from custom_components.port_forward.routers.model import (
     PortRange,
     Protocol,
 )
-from custom_components.port_forward.routers.upnp.addresses import is_public
 from custom_components.port_forward.routers.upnp.tag import description_of, forward_id_of
 
 from .documents import NUMBERS, TEXTS

@@ -7,11 +7,13 @@ user has permitted to (fritzconnection#161, Q13).
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import override
 
 import aiohttp
 
+from ..addresses import own_address
+from ..clock import utc_now
 from ..errors import (
     NotClosedError,
     NotMappedError,
@@ -30,7 +32,6 @@ from ..model import (
     RouterInfo,
     Snapshot,
 )
-from ..upnp.addresses import own_address
 from ..upnp.description import Description, WanService, fetch
 from ..upnp.driver import UpnpRouter
 from ..upnp.refusal import NOT_AUTHORIZED, not_permitted
@@ -51,10 +52,6 @@ def from_settings(
     return FritzBoxRouter(session, settings, learned=learned)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class FritzBoxRouter(UpnpRouter):
     """One FRITZ!Box, and the one of its WAN services that it uses."""
 
@@ -64,7 +61,7 @@ class FritzBoxRouter(UpnpRouter):
         settings: Mapping[str, str],
         *,
         learned: Mapping[str, str] | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         timeout: float = TIMEOUT,
     ) -> None:
         """Take `url`, `username`, `password` and `fingerprint`; `timeout` in seconds a request."""

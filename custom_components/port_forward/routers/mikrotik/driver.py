@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import override
 
 import aiohttp
 
+from ..clock import utc_now
 from ..errors import (
     NotClosedError,
     NotMappedError,
@@ -57,10 +58,6 @@ def from_settings(
     return MikrotikRouter(session, settings, learned=learned)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class MikrotikRouter(Router):
     """One router with RouterOS 7."""
 
@@ -70,7 +67,7 @@ class MikrotikRouter(Router):
         settings: Mapping[str, str],
         *,
         learned: Mapping[str, str] | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         timeout: float = TIMEOUT,
     ) -> None:
         """Take the settings as `from_settings` tells; `timeout` is in seconds a request."""

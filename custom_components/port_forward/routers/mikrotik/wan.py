@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
+from ..addresses import is_public
 from ..errors import UnsupportedError
 from ..rule_texts import network_of
-from ..upnp.addresses import is_public
 from .rest import Rest, RestError, Row
 from .words import is_on
 

@@ -5,11 +5,12 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, override
 
 import aiohttp
 
+from ..clock import utc_now
 from ..errors import MissingRightsError, ProtocolError, TooOldError, UnsupportedError
 from ..model import (
     Capabilities,
@@ -75,10 +76,6 @@ async def probe(session: aiohttp.ClientSession, settings: Mapping[str, str]) -> 
     )
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class OpenWrtRouter(Router):
     """One router with OpenWrt 22.03 or later.
 
@@ -91,7 +88,7 @@ class OpenWrtRouter(Router):
         settings: Mapping[str, str],
         *,
         learned: Mapping[str, str] | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         timeout: float = TIMEOUT,
         patience: float = PATIENCE,
     ) -> None:

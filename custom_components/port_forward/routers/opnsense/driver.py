@@ -1,12 +1,13 @@
 """The driver: the contract of `Router`, kept over the API of OPNsense 26.1 and later."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import override
 
 import aiohttp
 
+from ..clock import utc_now
 from ..errors import (
     MissingRightsError,
     UnsupportedError,
@@ -43,10 +44,6 @@ def from_settings(
     return OPNsenseRouter(session, settings, learned=learned)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class OPNsenseRouter(Router):
     """One OPNsense and its interface to the internet.
 
@@ -59,7 +56,7 @@ class OPNsenseRouter(Router):
         settings: Mapping[str, str],
         *,
         learned: Mapping[str, str] | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         timeout: float = TIMEOUT,
         apply_timeout: float = APPLY_TIMEOUT,
     ) -> None:

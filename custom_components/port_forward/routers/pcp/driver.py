@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import override
 
 import aiohttp
 
+from ..clock import utc_now
 from ..errors import PortConflictError, Refusal
 from ..model import (
     Capabilities,
@@ -53,10 +54,6 @@ def from_settings(
     return PcpRouter(settings["host"], host6=settings.get("host6"), learned=learned)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class PcpRouter(Router):
     """One router that speaks PCP, or NAT-PMP at least.
 
@@ -71,7 +68,7 @@ class PcpRouter(Router):
         *,
         host6: str | None = None,
         learned: Mapping[str, str] | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         timeout: float = TIMEOUT,
         announcement_port: int = ANNOUNCEMENT_PORT,
     ) -> None:

@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Address
 
+from ..addresses import is_public
 from ..errors import (
     NotPermittedError,
     PortConflictError,
@@ -12,7 +13,6 @@ from ..errors import (
     UnsupportedError,
 )
 from ..model import PortMapping
-from ..upnp.addresses import is_public
 from . import natpmp, packets
 from .packets import Address, Result
 

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import AddressValueError, IPv4Address
 from typing import override
 
 import aiohttp
 
+from ..clock import utc_now
 from ..errors import (
     MissingRightsError,
     NotClosedError,
@@ -60,10 +61,6 @@ def from_settings(
     return UnifiRouter(session, settings, learned=learned)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class UnifiRouter(Router):
     """One WAN of one site."""
 
@@ -73,7 +70,7 @@ class UnifiRouter(Router):
         settings: Mapping[str, str],
         *,
         learned: Mapping[str, str] | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         timeout: float = TIMEOUT,
     ) -> None:
         """Take the settings as `from_settings` tells; `timeout` is in seconds a request."""

@@ -1,11 +1,12 @@
 """The driver: the contract of `Router`, kept over UPnP IGD."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import override
 
 import aiohttp
 
+from ..clock import utc_now
 from ..errors import Refusal, RouterError, UnsupportedError
 from ..ipv6 import own_address6
 from ..model import (
@@ -43,10 +44,6 @@ def from_settings(
     return UpnpRouter(session, settings["url"], wan=settings["wan"], learned=learned)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class UpnpRouter(Router):
     """One Internet Gateway Device, or one WAN of it.
 
@@ -60,7 +57,7 @@ class UpnpRouter(Router):
         *,
         wan: str | None = None,
         learned: Mapping[str, str] | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
         timeout: float = TIMEOUT,
     ) -> None:
         """Take the URL of the description and `WanService.id`, None for the best one.

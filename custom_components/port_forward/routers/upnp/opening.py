@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 
+from ..addresses import own_address
 from ..errors import (
     NotMappedError,
     NotPermittedError,
@@ -15,7 +16,6 @@ from ..errors import (
     TableFullError,
 )
 from ..model import Forward, PortMapping
-from .addresses import own_address
 from .lease import ladder, may_be_the_lease, remember
 from .listing import FULL_TABLE, read_table
 from .refusal import CONFLICT_CODES, INVALID_ARGS, conflict, explain, not_permitted

@@ -5,8 +5,8 @@ from ipaddress import IPv4Address
 
 import aiohttp
 
+from ..addresses import is_public
 from ..errors import RouterError
-from .addresses import is_public
 from .description import Description, WanService, fetch
 from .transport import TIMEOUT, Transport
 from .wan import WanConnection

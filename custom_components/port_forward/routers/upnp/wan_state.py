@@ -5,8 +5,8 @@ from collections.abc import Collection
 from ipaddress import IPv4Address
 from typing import Final
 
+from ..addresses import is_public
 from ..model import PortMapping
-from .addresses import is_public
 from .wan import ConnectionStatus, WanConnection
 
 # Seconds. Two looks at the pace that is usual, of which one asks for the address.

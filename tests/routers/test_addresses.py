@@ -2,7 +2,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from custom_components.port_forward.routers.upnp.addresses import is_public, own_address
+from custom_components.port_forward.routers.addresses import is_public, own_address
 
 
 @pytest.mark.parametrize(
