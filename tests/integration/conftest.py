@@ -21,8 +21,8 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.storage import STORAGE_DIR
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.port_forward import gateway
 from custom_components.port_forward.const import DOMAIN, SUBENTRY_TYPE_FORWARD
+from custom_components.port_forward.routers import ipv4
 from custom_components.port_forward.routers.upnp import describe
 from lab.virtual_router import VirtualRouter, free_port
 
@@ -76,7 +76,7 @@ def own_loopback() -> str:
 @pytest.fixture
 def gateway_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the kernel know no route."""
-    monkeypatch.setattr(gateway, "ROUTE_TABLE", tmp_path / "no_route_table")
+    monkeypatch.setattr(ipv4, "ROUTE_TABLE", tmp_path / "no_route_table")
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def route_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The kernel's route table, without a route."""
     path = tmp_path / "route"
     path.write_text("the header\n")
-    monkeypatch.setattr(gateway, "ROUTE_TABLE", path)
+    monkeypatch.setattr(ipv4, "ROUTE_TABLE", path)
     return path
 
 

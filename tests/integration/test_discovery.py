@@ -12,6 +12,7 @@ from homeassistant.helpers.service_info.ssdp import SsdpServiceInfo
 
 from custom_components.port_forward import gateway
 from custom_components.port_forward.discovery import async_find_routers, async_trusted_location
+from custom_components.port_forward.routers import ipv4
 from lab.virtual_router import Fault, Quirk, VirtualRouter
 
 from .announcing import GATEWAY, announce, set_up_ssdp
@@ -60,7 +61,7 @@ def test_default_gateways(route_table: Path) -> None:
 
 
 def test_no_route_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "ROUTE_TABLE", tmp_path / "missing")
+    monkeypatch.setattr(ipv4, "ROUTE_TABLE", tmp_path / "missing")
     assert gateway.default_gateways({"eth0"}) == []
 
 

@@ -17,8 +17,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.port_forward import hosts
 from custom_components.port_forward.const import DOMAIN
-from custom_components.port_forward.routers import ipv6
-from custom_components.port_forward.routers.pcp import gateway6
+from custom_components.port_forward.routers import ipv4, ipv6
 from lab.virtual_router import Ipv6, Pcp, VirtualRouter, free_port
 
 from .conftest import (
@@ -82,7 +81,7 @@ def _loopback_is_the_internet(
     routes, routes6 = tmp_path / "route", tmp_path / "ipv6_route"
     routes.write_text(HEADER + route("lo", "127.0.0.1"))
     routes6.write_text(ROUTE6)
-    monkeypatch.setattr(gateway6, "_ROUTES", routes)
+    monkeypatch.setattr(ipv4, "ROUTE_TABLE", routes)
     monkeypatch.setattr(ipv6, "ROUTE_TABLE", routes6)
     ips = [
         Mock(is_IPv6=False, ip="127.0.0.1", network_prefix=8),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from custom_components.port_forward.routers import ipv6
+from custom_components.port_forward.routers import ipv4, ipv6
 from custom_components.port_forward.routers.pcp import Server, gateway6
 
 ROUTER = Server(IPv4Address("192.168.1.1"), 15351)
@@ -27,7 +27,7 @@ def route6(gateway: str, interface: str, *, metric: int = 1024, flags: int = 3) 
 @pytest.fixture
 def routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     four, six = tmp_path / "route", tmp_path / "ipv6_route"
-    monkeypatch.setattr(gateway6, "_ROUTES", four)
+    monkeypatch.setattr(ipv4, "ROUTE_TABLE", four)
     monkeypatch.setattr(ipv6, "ROUTE_TABLE", six)
     four.write_text(HEAD + HOME + HOME_NET)
     return four, six
