@@ -53,6 +53,8 @@ CLOSE_REASONS: Final = tuple(
         Reason.ROUTER_RESTARTED,
         Reason.LEASE_RAN_OUT,
         Reason.INTERRUPTED,
+        Reason.TRIGGERED,
+        Reason.DEVICE_MOVED,
     }
 )
 

@@ -55,6 +55,7 @@ async def test_nothing_has_happened_to_what_is_new(
             "opened",
             "extended",
             "restored",
+            "moved",
             "closed",
             "open_failed",
             "close_failed",

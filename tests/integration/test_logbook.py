@@ -108,6 +108,44 @@ SENTENCES = [
         None,
         "was closed because it could only be opened in part",
     ),
+    (Kind.CLOSED, Reason.LOCKDOWN, NEVER, None, "was closed because lockdown was turned on"),
+    (Kind.CLOSED, Reason.ALL_CLOSED, NEVER, None, "was closed because all forwards were closed"),
+    (
+        Kind.CLOSED,
+        Reason.ADDRESS_TAKEN,
+        NEVER,
+        None,
+        "was closed because its address belongs to another device now",
+    ),
+    (
+        Kind.CLOSED,
+        Reason.ADDRESS_UNSTEADY,
+        NEVER,
+        None,
+        "was closed because its device changed its address too often",
+    ),
+    (
+        Kind.CLOSED,
+        Reason.TARGET_UNREACHABLE,
+        NEVER,
+        None,
+        "was closed because its target did not answer",
+    ),
+    (Kind.CLOSED, Reason.IDLE, NEVER, None, "was closed because nobody used it"),
+    (
+        Kind.OPENED,
+        Reason.TRIGGERED,
+        NEVER,
+        None,
+        "was opened until somebody closes it because what it waits for began",
+    ),
+    (
+        Kind.MOVED,
+        Reason.DEVICE_MOVED,
+        NEVER,
+        None,
+        "was moved because its device has another address",
+    ),
     (Kind.OPEN_FAILED, Reason.REFUSED, NEVER, ERROR, f"could not be opened: {ERROR}"),
     (
         Kind.OPEN_FAILED,
@@ -156,6 +194,8 @@ def test_every_reason_to_close_has_a_sentence() -> None:
         Reason.ROUTER_RESTARTED,
         Reason.LEASE_RAN_OUT,
         Reason.INTERRUPTED,
+        Reason.TRIGGERED,
+        Reason.DEVICE_MOVED,
     }
 
 

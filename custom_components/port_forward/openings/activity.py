@@ -20,6 +20,7 @@ class Kind(StrEnum):
     OPENED = "opened"
     EXTENDED = "extended"
     RESTORED = "restored"
+    MOVED = "moved"
     CLOSED = "closed"
     OPEN_FAILED = "open_failed"
     CLOSE_FAILED = "close_failed"
@@ -41,6 +42,16 @@ class Reason(StrEnum):
     HOME_ASSISTANT_STOPPED = "home_assistant_stopped"
     NOT_RESTORED = "not_restored"
     NOT_SAVED = "not_saved"
+    LOCKDOWN = "lockdown"
+    ALL_CLOSED = "all_closed"
+    ADDRESS_TAKEN = "address_taken"
+    ADDRESS_UNSTEADY = "address_unsteady"
+    TARGET_UNREACHABLE = "target_unreachable"
+    IDLE = "idle"
+    # opened
+    TRIGGERED = "triggered"
+    # moved
+    DEVICE_MOVED = "device_moved"
     # restored
     ROUTER_RESTARTED = "router_restarted"
     LEASE_RAN_OUT = "lease_ran_out"

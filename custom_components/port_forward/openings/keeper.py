@@ -23,7 +23,7 @@ from ..routers.router import Router
 from .activity import Activity, Kind, Reason, Teller
 from .ledger import Ledger, Opening, Phase
 from .operations import Operations
-from .reconcile import Reconciler
+from .reconcile import Reconciler, Wishes
 from .rules import planned
 from .to_the_end import to_the_end
 from .verdict import differs
@@ -116,10 +116,16 @@ class Keeper:
 
     @to_the_end
     async def open(
-        self, forward: Forward, *, deadline: datetime | None = None, by: Context | None = None
+        self,
+        forward: Forward,
+        *,
+        deadline: datetime | None = None,
+        reason: Reason | None = None,
+        by: Context | None = None,
     ) -> Opening:
         """Open `forward` until `deadline`, None for until closed; move that when it is open.
 
+        `reason` is why, where nobody asked for it.
         Raises RouterError when the router will not, HomeAssistantError when
         the ledger cannot be written; the router holds nothing of it then, or
         what it held before.
@@ -157,6 +163,7 @@ class Keeper:
                 kind,
                 forward,
                 external_ports=opening.external_ports,
+                reason=reason,
                 deadline=deadline,
                 context=by,
             )
@@ -164,7 +171,12 @@ class Keeper:
 
     @to_the_end
     async def close(
-        self, forward_id: str, forward: Forward | None, *, by: Context | None = None
+        self,
+        forward_id: str,
+        forward: Forward | None,
+        *,
+        reason: Reason = Reason.TURNED_OFF,
+        by: Context | None = None,
     ) -> None:
         """Close the forward, whoever opened it.
 
@@ -183,7 +195,7 @@ class Keeper:
                     asked_at=now,
                 )
             if opening is not None:
-                await self._do.close([opening], Reason.TURNED_OFF, by)
+                await self._do.close([opening], reason, by)
 
     @to_the_end
     async def close_all(self, reason: Reason, *, by: Context | None = None) -> None:
@@ -212,20 +224,24 @@ class Keeper:
 
     @to_the_end
     async def reconcile(
-        self, snapshot: Snapshot, changes: int, forwards: Mapping[str, Forward | None]
+        self,
+        snapshot: Snapshot,
+        changes: int,
+        forwards: Mapping[str, Forward | None],
+        barred: Mapping[str, Reason] | None = None,
     ) -> Snapshot:
         """Make router and ledger agree, and return what the router holds then.
 
         `changes` is the view's count before `snapshot` was taken. `forwards`
         holds every forward that the user has, None where its host is not
-        known now.
+        known now. `barred` are those that must not be open now, and why.
         """
         if self.view.snapshot and self._lock.locked():
             return self.view.snapshot
         async with self._lock:
             if self.view.snapshot and (self._stopped or changes != self.view.changes):
                 return self.view.snapshot
-            await self._reconciler.run(snapshot, forwards)
+            await self._reconciler.run(snapshot, Wishes(forwards=forwards, barred=barred or {}))
             return self.view.snapshot or snapshot
 
     async def _close_due(self, deadlines: dict[str, datetime]) -> None:

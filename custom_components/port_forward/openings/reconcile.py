@@ -5,7 +5,7 @@ Nothing here waits for its turn: the keeper holds its lock around each call.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -35,6 +35,18 @@ from .view import View
 _LEASES_ARE_COARSE: Final = timedelta(seconds=5)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wishes:
+    """What the user wants of the forwards, by their ids.
+
+    `forwards` holds every one that there is, None where its host is not known
+    now. `barred` are those that must not be open now, and why.
+    """
+
+    forwards: Mapping[str, Forward | None]
+    barred: Mapping[str, Reason]
+
+
 class Reconciler:
     """Brings the openings of one router in order."""
 
@@ -50,29 +62,32 @@ class Reconciler:
         # Forwards that could not be brought in order, so that it is logged once.
         self._troubled: set[str] = set()
 
-    async def run(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
-        """Take up what `snapshot` shows; `forwards` is as for `Keeper.reconcile`."""
+    async def run(self, snapshot: Snapshot, wishes: Wishes) -> None:
+        """Take up what `snapshot` shows, and make it what is wished."""
         lost = self._has_lost_its_mappings(snapshot)
         self._view.take(snapshot)
         self._ledger.last_seen = snapshot
         # A full disk is logged by Home Assistant, and tried again next time.
         with suppress(HomeAssistantError):
             if self._ledger.is_lost:
-                await self._recover(snapshot, forwards)
+                await self._recover(snapshot, wishes.forwards)
             if self._ledger.is_unsaved:
                 await self._ledger.strike()
         # What is open and should not be comes first, and together.
         judged = [
-            (self._judge(opening, forwards, lost=lost), opening)
+            (self._judge(opening, wishes, lost=lost), opening)
             async for opening in in_pieces(tuple(self._ledger.openings.values()))
         ]
         for verdict, reason in _CLOSED_FIRST.items():
             await self._do.close_quietly(
                 [o for judgement, o in judged if judgement is verdict], reason
             )
+        await self._do.close_quietly(
+            _closing(o, wishes) for judgement, o in judged if judgement is Verdict.CLOSE_BARRED
+        )
         async for opening in in_pieces(tuple(self._ledger.openings.values())):
             if opening.phase is not Phase.CLOSING:
-                await self._try_to_settle(opening, forwards, lost=lost)
+                await self._try_to_settle(opening, wishes, lost=lost)
 
     async def _recover(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
         """Fill a ledger that was lost from what the router shows, and close what has no forward."""
@@ -99,13 +114,11 @@ class Reconciler:
         held = self._view.snapshot.mappings if self._view.snapshot else ()
         return snapshot.restarted_since(earlier) or (len(held) > 1 and not snapshot.mappings)
 
-    async def _try_to_settle(
-        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
-    ) -> None:
+    async def _try_to_settle(self, opening: Opening, wishes: Wishes, *, lost: bool) -> None:
         """Settle one opening, so that its trouble does not become that of the others."""
         forward = opening.forward
         try:
-            await self._settle(opening, forwards, lost=lost)
+            await self._settle(opening, wishes, lost=lost)
         except (RouterError, HomeAssistantError) as error:
             if forward.id not in self._troubled:
                 self._troubled.add(forward.id)
@@ -119,13 +132,12 @@ class Reconciler:
                 self._troubled.discard(forward.id)
                 LOGGER.info("%s is in order on the router again", forward.name)
 
-    def _judge(
-        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
-    ) -> Verdict:
+    def _judge(self, opening: Opening, wishes: Wishes, *, lost: bool) -> Verdict:
         """Look one opening up in the reconcile table."""
         evidence = Evidence(
-            deleted=opening.forward.id not in forwards,
-            wanted=forwards.get(opening.forward.id),
+            deleted=opening.forward.id not in wishes.forwards,
+            barred=opening.forward.id in wishes.barred,
+            wanted=wishes.forwards.get(opening.forward.id),
             complete=all(map(self._view.holds, opening.mappings)),
             lists_all=self._router.capabilities.listing is Listing.FULL,
             lost=lost,
@@ -133,12 +145,10 @@ class Reconciler:
         )
         return judge(opening, evidence)
 
-    async def _settle(
-        self, opening: Opening, forwards: Mapping[str, Forward | None], *, lost: bool
-    ) -> None:
+    async def _settle(self, opening: Opening, wishes: Wishes, *, lost: bool) -> None:
         """Do what the reconcile table says about one opening."""
-        wanted = forwards.get(opening.forward.id)
-        verdict = self._judge(opening, forwards, lost=lost)
+        wanted = wishes.forwards.get(opening.forward.id)
+        verdict = self._judge(opening, wishes, lost=lost)
         if verdict is Verdict.KEEP:
             await self._keep(opening)
         elif verdict is Verdict.RESTORE:
@@ -151,6 +161,8 @@ class Reconciler:
             self._teller.tell(Kind.OPEN_FAILED, opening.forward, reason=Reason.INTERRUPTED)
         elif verdict is Verdict.REMOVED_ELSEWHERE:
             await self._do.close([opening], Reason.REMOVED_ELSEWHERE)
+        elif verdict is Verdict.CLOSE_BARRED:
+            await self._do.close([_closing(opening, wishes)], None)
         else:  # Due since the others were closed.
             await self._do.close([opening], _CLOSED_FIRST[verdict])
 
@@ -221,6 +233,11 @@ _CLOSED_FIRST = {
     Verdict.CLOSE_DELETED: Reason.FORWARD_DELETED,
     Verdict.CLOSE_OVERDUE: Reason.TIME_UP,
 }
+
+
+def _closing(opening: Opening, wishes: Wishes) -> Opening:
+    """Return a barred opening with the reason for which it is to be closed."""
+    return opening.within(opening.phase, wishes.barred[opening.forward.id])
 
 
 def _may_pass(error: RouterError) -> bool:

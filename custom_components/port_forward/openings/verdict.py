@@ -19,6 +19,7 @@ class Verdict(Enum):
     CLOSE = auto()
     CLOSE_OVERDUE = auto()
     CLOSE_DELETED = auto()
+    CLOSE_BARRED = auto()
     DROP_HALF_MADE = auto()
     MOVE = auto()
     RESTORE = auto()
@@ -29,13 +30,15 @@ class Verdict(Enum):
 class Evidence:
     """What is known about one opening at one moment.
 
-    `deleted`: the user has deleted the forward. `wanted`: the forward as it is
-    now, None when its host does not resolve. `complete`: the router shows all
-    its mappings. `lists_all`: the router shows every mapping that it holds.
-    `lost`: the router has lost its mappings since the last look. `now` is when all that was so.
+    `deleted`: the user has deleted the forward. `barred`: it must not be open
+    now. `wanted`: the forward as it is now, None when its host does not
+    resolve. `complete`: the router shows all its mappings. `lists_all`: the
+    router shows every mapping that it holds. `lost`: the router has lost its
+    mappings since the last look. `now` is when all that was so.
     """
 
     deleted: bool
+    barred: bool
     wanted: Forward | None
     complete: bool
     lists_all: bool
@@ -49,6 +52,8 @@ def judge(opening: Opening, evidence: Evidence) -> Verdict:
         return Verdict.CLOSE
     if evidence.deleted:
         return Verdict.CLOSE_DELETED
+    if evidence.barred:
+        return Verdict.CLOSE_BARRED
     if opening.is_overdue(evidence.now):
         return Verdict.CLOSE_OVERDUE
     if opening.phase is Phase.OPENING and not evidence.complete:
