@@ -251,7 +251,7 @@ def test_readme_has_what_is_done(rule: str, heading: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    [key for key in texts() if re.search(r"\.step\.\w+\.data\.\w+$", key)],
+    [key for key in texts() if re.search(r"\.step\.\w+(\.sections\.\w+)?\.data\.\w+$", key)],
 )
 def test_readme_explains_each_field(key: str) -> None:
     """As the installation and configuration parameters of the quality scale."""

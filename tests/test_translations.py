@@ -20,6 +20,7 @@ from custom_components.port_forward.announce import details_of
 from custom_components.port_forward.condition import CONDITIONS
 from custom_components.port_forward.const import DOMAIN, PROTOCOL_BOTH
 from custom_components.port_forward.forward_flow import REFUSED_AT
+from custom_components.port_forward.forward_form import ADOPTED_SCHEMA, MORE, SCHEMA
 from custom_components.port_forward.openings import Activity, Kind, Reason
 from custom_components.port_forward.router_flow.base import CONNECTING, NOT_TICKED
 from custom_components.port_forward.router_flow.kinds import KINDS
@@ -348,14 +349,37 @@ def values(node: object) -> Iterator[str]:
 def test_forms_describe_each_field() -> None:
     for step in ("config.step", "options.step", f"{FORWARD}.step"):
         for name in keys(step):
-            assert keys(f"{step}.{name}.data") == keys(f"{step}.{name}.data_description")
+            sections = keys(f"{step}.{name}.sections")
+            for where in ("", *(f".sections.{section}" for section in sections)):
+                assert keys(f"{step}.{name}{where}.data") == keys(
+                    f"{step}.{name}{where}.data_description"
+                )
             assert f"{step}.{name}.title" in texts()
-    for field in keys(f"{FORWARD}.step.user.data"):
-        for part in ("data", "data_description"):
-            assert (
-                texts()[f"{FORWARD}.step.user.{part}.{field}"]
-                == texts()[f"{FORWARD}.step.reconfigure.{part}.{field}"]
-            )
+
+
+@pytest.mark.parametrize("step", ["reconfigure", "adopt_as", "reconfigure_adopted"])
+def test_a_field_is_the_same_in_all_forms(step: str) -> None:
+    for part in ("data", "data_description"):
+        for where in (part, f"sections.{MORE}.{part}"):
+            for field in keys(f"{FORWARD}.step.{step}.{where}"):
+                assert (
+                    texts()[f"{FORWARD}.step.{step}.{where}.{field}"]
+                    == texts()[f"{FORWARD}.step.user.{where}.{field}"]
+                )
+
+
+def test_all_fields_of_the_form_have_texts() -> None:
+    """And none is described that is not there."""
+    for step, schema in (
+        ("user", SCHEMA),
+        ("reconfigure", SCHEMA),
+        ("adopt_as", ADOPTED_SCHEMA),
+        ("reconfigure_adopted", ADOPTED_SCHEMA),
+    ):
+        fields = {str(key) for key in schema.schema}
+        assert keys(f"{FORWARD}.step.{step}.data") | {MORE} == fields
+        inside = {str(key) for key in schema.schema[MORE].schema.schema}
+        assert keys(f"{FORWARD}.step.{step}.sections.{MORE}.data") == inside
 
 
 def test_what_a_subentry_needs() -> None:

@@ -11,7 +11,7 @@ from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, Sel
 
 from .adoption import async_labels, describe
 from .const import CONF_ADOPTED, SUBENTRY_TYPE_FORWARD
-from .forward_form import ADOPTED_SCHEMA, title_and_data
+from .forward_form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, to_form
 from .forwards import FieldError, ForwardSettings, check_free, check_name
 from .kept_mapping import mapping_from_json, mapping_to_json
 from .routers.model import PortMapping
@@ -84,14 +84,15 @@ class AdoptingSubentryFlow(ConfigSubentryFlow):
         errors: dict[str, str] = {}
         placeholders: Mapping[str, str] = {}
         if user_input is not None:
-            errors, placeholders = self._check_adopted({**user_input, **adopted})
+            shown = {**from_form(user_input), **adopted}
+            errors, placeholders = self._check_adopted(shown)
             if not errors:
-                return finish(**title_and_data({**user_input, **adopted}))
+                return finish(**title_and_data(shown))
         rule = describe(mapping_from_json(adopted[CONF_ADOPTED]))
         return self.async_show_form(
             step_id=step_id,
-            data_schema=self.add_suggested_values_to_schema(ADOPTED_SCHEMA, user_input or shown),
-            errors=errors,
+            data_schema=self.add_suggested_values_to_schema(ADOPTED_SCHEMA, to_form(shown)),
+            errors=errors_at(errors),
             description_placeholders={**placeholders, "rule": rule},
         )
 

@@ -18,7 +18,7 @@ from .const import (
     CONF_IP_VERSION,
     DOMAIN,
 )
-from .forward_form import SCHEMA, title_and_data
+from .forward_form import SCHEMA, errors_at, from_form, title_and_data, to_form
 from .forwards import FieldError, ForwardSettings, check_free, check_name
 from .hosts import ROUTER_UNKNOWN, HostError, async_resolve_hosts, async_router_address
 from .routers.errors import InvalidForwardError, NotPermittedError, Refusal
@@ -41,10 +41,11 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
         if user_input is None:
             self._rules = await async_adoptable(self._get_entry())
             return await (self.async_step_choose() if self._rules else self.async_step_new())
-        errors, placeholders = await self._async_check(user_input)
+        values = from_form(user_input)
+        errors, placeholders = await self._async_check(values)
         if not errors:
-            return self.async_create_entry(**title_and_data(user_input))
-        return await self._async_show("user", user_input, errors, placeholders)
+            return self.async_create_entry(**title_and_data(values))
+        return await self._async_show("user", values, errors, placeholders)
 
     async def async_step_new(self, _: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Show the form of a new forward."""
@@ -58,13 +59,16 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
         subentry = self._get_reconfigure_subentry()
         if CONF_ADOPTED in subentry.data:
             return await self.async_step_reconfigure_adopted()
-        errors, placeholders = await self._async_check(user_input)
-        if user_input is not None and not errors:
+        if user_input is None:
+            shown = {CONF_NAME: subentry.title, **subentry.data}
+            return await self._async_show("reconfigure", shown, {}, {})
+        values = from_form(user_input)
+        errors, placeholders = await self._async_check(values)
+        if not errors:
             return self.async_update_and_abort(
-                self._get_entry(), subentry, **title_and_data(user_input)
+                self._get_entry(), subentry, **title_and_data(values)
             )
-        shown = user_input or {CONF_NAME: subentry.title, **subentry.data}
-        return await self._async_show("reconfigure", shown, errors, placeholders)
+        return await self._async_show("reconfigure", values, errors, placeholders)
 
     async def _async_show(
         self,
@@ -75,8 +79,8 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
     ) -> SubentryFlowResult:
         return self.async_show_form(
             step_id=step_id,
-            data_schema=self.add_suggested_values_to_schema(SCHEMA, values),
-            errors=errors,
+            data_schema=self.add_suggested_values_to_schema(SCHEMA, to_form(values)),
+            errors=errors_at(errors),
             description_placeholders={**placeholders, "note": await self._async_note()},
         )
 
@@ -93,21 +97,19 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
         return f"\n\n{texts[f'component.{DOMAIN}.issues.router_does_not_close.description']}"
 
     async def _async_check(
-        self, user_input: Mapping[str, Any] | None
+        self, values: Mapping[str, Any]
     ) -> tuple[dict[str, str], Mapping[str, str]]:
         """Return the errors of the form and the placeholders of their texts."""
-        if user_input is None:
-            return {}, {}
         entry = self._get_entry()
         try:
-            check_name(user_input[CONF_NAME])
-            settings = ForwardSettings.from_input(user_input)
+            check_name(values[CONF_NAME])
+            settings = ForwardSettings.from_input(values)
             check_free(settings, self._others())
             router = await async_router_address(self.hass, entry.data[CONF_URL])
             hosts = await async_resolve_hosts(
                 self.hass, settings.internal_host, router, settings.ip_version
             )
-            self._check_router(entry, settings.forward("new", user_input[CONF_NAME], hosts))
+            self._check_router(entry, settings.forward("new", values[CONF_NAME], hosts))
         except FieldError as error:
             return {error.field: error.key}, error.placeholders
         except HostError as error:

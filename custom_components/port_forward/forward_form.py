@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, override
+from typing import Any, Final, override
 
 import voluptuous as vol
 from homeassistant.const import CONF_NAME, CONF_PROTOCOL
+from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     BooleanSelector,
     DurationSelector,
     DurationSelectorConfig,
     SelectOptionDict,
+    Selector,
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
@@ -18,6 +20,7 @@ from homeassistant.helpers.selector import (
 )
 
 from .const import (
+    CONF_ADMINS_ONLY,
     CONF_ALLOWED_SOURCE,
     CONF_CLOSE_AFTER,
     CONF_EXTERNAL_PORTS,
@@ -53,51 +56,95 @@ def _fields_of(duration: timedelta) -> dict[str, int]:
     return {"days": duration.days, "hours": hours, "minutes": minutes, "seconds": seconds}
 
 
-_NAME = {vol.Required(CONF_NAME): TextSelector()}
-_TIMES = {
+# The section at the end of both forms. Only the forms know of it: what is kept is flat.
+MORE: Final = "more"
+
+type _Fields = Mapping[vol.Marker, Selector[Any]]
+
+_NAME: _Fields = {vol.Required(CONF_NAME): TextSelector()}
+_TIMES: _Fields = {
     vol.Required(CONF_CLOSE_AFTER, default=_fields_of(DEFAULT_CLOSE_AFTER)): _AnyDuration(
         DurationSelectorConfig(enable_day=True)
     ),
     vol.Required(CONF_UNTIL_CLOSED, default=False): BooleanSelector(),
 }
-SCHEMA = vol.Schema(
-    {
-        **_NAME,
-        vol.Required(CONF_INTERNAL_HOST): SelectSelector(
-            SelectSelectorConfig(
-                options=[SelectOptionDict(value=THIS_HOME_ASSISTANT, label=THIS_HOME_ASSISTANT)],
-                custom_value=True,
-                mode=SelectSelectorMode.DROPDOWN,
-            )
-        ),
-        vol.Required(CONF_PROTOCOL, default=Protocol.TCP.value): SelectSelector(
-            SelectSelectorConfig(
-                options=[*Protocol, PROTOCOL_BOTH],
-                mode=SelectSelectorMode.DROPDOWN,
-                translation_key="protocol",
-            )
-        ),
-        vol.Required(CONF_INTERNAL_PORTS): TextSelector(),
-        vol.Optional(CONF_EXTERNAL_PORTS): TextSelector(),
-        vol.Optional(CONF_ALLOWED_SOURCE): TextSelector(),
-        vol.Required(CONF_IP_VERSION, default=IpVersion.IPV4.value): SelectSelector(
-            SelectSelectorConfig(
-                options=list(IpVersion),
-                mode=SelectSelectorMode.DROPDOWN,
-                translation_key="ip_version",
-            )
-        ),
-        **_TIMES,
-    }
-)
+_FIELDS: _Fields = {
+    **_NAME,
+    vol.Required(CONF_INTERNAL_HOST): SelectSelector(
+        SelectSelectorConfig(
+            options=[SelectOptionDict(value=THIS_HOME_ASSISTANT, label=THIS_HOME_ASSISTANT)],
+            custom_value=True,
+            mode=SelectSelectorMode.DROPDOWN,
+        )
+    ),
+    vol.Required(CONF_PROTOCOL, default=Protocol.TCP.value): SelectSelector(
+        SelectSelectorConfig(
+            options=[*Protocol, PROTOCOL_BOTH],
+            mode=SelectSelectorMode.DROPDOWN,
+            translation_key="protocol",
+        )
+    ),
+    vol.Required(CONF_INTERNAL_PORTS): TextSelector(),
+    vol.Optional(CONF_EXTERNAL_PORTS): TextSelector(),
+    vol.Optional(CONF_ALLOWED_SOURCE): TextSelector(),
+    vol.Required(CONF_IP_VERSION, default=IpVersion.IPV4.value): SelectSelector(
+        SelectSelectorConfig(
+            options=list(IpVersion),
+            mode=SelectSelectorMode.DROPDOWN,
+            translation_key="ip_version",
+        )
+    ),
+    **_TIMES,
+}
 # All else of an adopted rule is the router's.
-ADOPTED_SCHEMA = vol.Schema({**_NAME, **_TIMES})
+_ADOPTED_FIELDS: _Fields = {**_NAME, **_TIMES}
+
+# What few need, of an adopted rule and of a forward.
+_ADOPTED_MORE: _Fields = {
+    vol.Required(CONF_ADMINS_ONLY, default=False): BooleanSelector(),
+}
+_MORE: _Fields = {
+    **_ADOPTED_MORE,
+}
 
 
-def title_and_data(user_input: Mapping[str, Any]) -> dict[str, Any]:
+def _with_more(fields: _Fields, more: _Fields) -> vol.Schema:
+    return vol.Schema(
+        {**fields, vol.Required(MORE): section(vol.Schema({**more}), {"collapsed": True})}
+    )
+
+
+SCHEMA = _with_more(_FIELDS, _MORE)
+ADOPTED_SCHEMA = _with_more(_ADOPTED_FIELDS, _ADOPTED_MORE)
+
+
+def from_form(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a form gave without its section: flat, as it is kept."""
+    values = dict(user_input)
+    more: Mapping[str, Any] = values.pop(MORE)
+    return {**values, **more}
+
+
+def to_form(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flat values as the form shows them."""
+    return {key: value for key, value in values.items() if key not in _MORE} | {
+        MORE: {key: value for key, value in values.items() if key in _MORE}
+    }
+
+
+def errors_at(errors: Mapping[str, str]) -> dict[str, str]:
+    """Return the errors of fields where the frontend shows them.
+
+    It shows none within a section, only right above it. So the text of an error
+    of a field in there has to name the field.
+    """
+    return {MORE if field in _MORE else field: error for field, error in errors.items()}
+
+
+def title_and_data(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the subentry keeps: the name is its title, and no field is empty."""
     stripped = {
-        key: value.strip() if isinstance(value, str) else value for key, value in user_input.items()
+        key: value.strip() if isinstance(value, str) else value for key, value in values.items()
     }
     data = {key: value for key, value in stripped.items() if value != ""}
     return {"title": data.pop(CONF_NAME), "data": data}

@@ -19,15 +19,16 @@ SUBENTRY_FLOW = "/api/config/config_entries/subentries/flow"
 type Json = dict[str, Any]
 
 
-def forwards(scene: Scene) -> list[dict[str, str]]:
+def forwards(scene: Scene) -> list[Json]:
     """Return the forwards of the demo as the form takes them.
 
     Both lead to the camera, which shows its picture over TCP and echoes UDP.
     """
-    where = {
+    where: Json = {
         "internal_host": scene.camera_host,
         "internal_ports": str(scene.ports.camera),
         "external_ports": str(scene.ports.external),
+        "more": {},
     }
     return [
         {"name": "Front door camera", "protocol": "tcp", **where},
@@ -86,7 +87,7 @@ async def move(ha: RealHomeAssistant, scene: Scene) -> None:
 
 
 async def _submit(
-    ha: RealHomeAssistant, path: str, flow_id: str, values: Mapping[str, str]
+    ha: RealHomeAssistant, path: str, flow_id: str, values: Mapping[str, Any]
 ) -> Json:
     """Fill in a form and return what follows. Raises RuntimeError when it is refused."""
     result: Json = await ha.post(f"{path}/{flow_id}", values)

@@ -43,7 +43,14 @@ class Ui:
         self.ha = ha
 
     async def submit(self, flow: str, step: Step, **values: Any) -> Step:
-        """Fill in the form of `step` and press the button; `flow` is one of the paths above."""
+        """Fill in the form of `step` and press the button; `flow` is one of the paths above.
+
+        The values are flat: those of a section are sent within it.
+        """
+        for field in step.get("data_schema") or ():
+            if field.get("type") == "expandable":
+                inside = [each["name"] for each in field["schema"]]
+                values[field["name"]] = {k: values.pop(k) for k in inside if k in values}
         answer: Step = await self.ha.post(f"{flow}/{step['flow_id']}", values)
         return answer
 

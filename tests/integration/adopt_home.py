@@ -22,6 +22,7 @@ from lab.unifi import UnifiController
 from lab.virtual_router import free_port
 
 from .conftest import set_up, state_of, switch
+from .flows import nested
 
 HERE: Final = "127.0.0.1"
 ELSEWHERE: Final = "127.0.0.2"
@@ -402,7 +403,9 @@ class Home[R: UsersRouter]:
 
     async def submit(self, step: SubentryFlowResult, **values: Any) -> SubentryFlowResult:
         """Submit a form, or choose from the menu."""
-        result = await self.hass.config_entries.subentries.async_configure(step["flow_id"], values)
+        result = await self.hass.config_entries.subentries.async_configure(
+            step["flow_id"], nested(step, values)
+        )
         await self.hass.async_block_till_done()
         return result
 

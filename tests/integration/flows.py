@@ -1,5 +1,6 @@
 """Going through flows as the frontend does."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from homeassistant.config_entries import (
@@ -9,7 +10,7 @@ from homeassistant.config_entries import (
     ConfigFlowResult,
 )
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.data_entry_flow import FlowResultType, section
 
 from custom_components.port_forward.const import DOMAIN
 
@@ -40,6 +41,16 @@ def assert_form(step: ConfigFlowResult, step_id: str, errors: dict[str, str] | N
 
 def assert_abort(step: ConfigFlowResult, reason: str) -> None:
     assert (step["type"], step["reason"]) == (FlowResultType.ABORT, reason)
+
+
+def nested(step: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flat values as the frontend sends them: those of a section within it."""
+    sent = dict(values)
+    schema = step["data_schema"].schema if step.get("data_schema") else {}
+    for key, part in schema.items():
+        if isinstance(part, section):
+            sent[str(key)] = {str(k): sent.pop(k) for k in part.schema.schema if k in sent}
+    return sent
 
 
 def added(hass: HomeAssistant, step: ConfigFlowResult) -> ConfigEntry:

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import probatio
 from homeassistant.components.event import EventEntity
 from homeassistant.config_entries import ConfigFlow, ConfigSubentryFlow, OptionsFlow
-from homeassistant.data_entry_flow import FlowHandler, FlowManager, FlowResultType
+from homeassistant.data_entry_flow import FlowHandler, FlowManager, FlowResultType, section
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.issue_registry import IssueRegistry
@@ -142,17 +142,28 @@ def _read_form(prefix: str, result: Mapping[str, Any], values: Mapping[str, str]
         if key.startswith(step):
             rendered(key, values)
     schema = result["data_schema"].schema if result["data_schema"] else {}
-    for field, validator in schema.items():
-        rendered(f"{step}data.{field}", values)
-        rendered(f"{step}data_description.{field}", values)
-        _read_options(validator)
+    _read_fields(step, schema, values)
     for field, error in (result["errors"] or {}).items():
         assert field == "base" or field in schema, f"an error at the unknown field {field}"
         rendered(f"{prefix}.error.{error}", values)
     # As the frontend is given it.
     fields = probatio.to_field_list(probatio.Schema(schema), custom_serializer=cv.custom_serializer)
-    assert all("selector" in field for field in fields), fields
+    for field in fields:
+        assert isinstance(field, dict)
+        shown = field["schema"] if field.get("type") == "expandable" else [field]
+        assert all("selector" in each for each in shown), fields
     json_bytes(fields)
+
+
+def _read_fields(step: str, schema: Mapping[Any, object], values: Mapping[str, str] | None) -> None:
+    for field, validator in schema.items():
+        if isinstance(validator, section):
+            rendered(f"{step}sections.{field}.name", values)
+            _read_fields(f"{step}sections.{field}.", validator.schema.schema, values)
+        else:
+            rendered(f"{step}data.{field}", values)
+            rendered(f"{step}data_description.{field}", values)
+            _read_options(validator)
 
 
 def _read_options(validator: object) -> None:

@@ -15,7 +15,7 @@ from tests.translations import rendered
 
 from .adopt_home import ELSEWHERE, HERE, Home, OnOpnsense, OnUnifi, home_of, labels, users_router
 from .conftest import add_forward, forward_data, set_up, state_of, switch
-from .test_forward_flow import TYPED, assert_form, message, shown, start
+from .test_forward_flow import ADOPTED_FILLED_IN, TYPED, assert_form, fields, message, shown, start
 
 NEVER_CLOSES = "issues.router_does_not_close.description"
 
@@ -69,6 +69,7 @@ async def test_a_rule(home: Home[OnOpnsense]) -> None:
         },
         "close_after": {"hours": 2},
         "until_closed": False,
+        **ADOPTED_FILLED_IN,
     }
     asked = home.router.firewall.requests - before
     assert not {"toggleRule", "setRule", "addRule", "delRule", "apply"} & set(asked)
@@ -214,7 +215,7 @@ async def test_bad_input(
     step = await home.submit(step, rule=next(iter(labels(step))))
     step = await home.submit(step, **good | wrong)
     assert_form(step, "adopt_as", {field: key})
-    assert shown(step) == good | wrong
+    assert shown(step) == good | wrong | ADOPTED_FILLED_IN
     step = await home.submit(step, **good)
     assert step["type"] is FlowResultType.CREATE_ENTRY
     step = await home.submit(await home.edit(), **good | wrong)
@@ -227,9 +228,10 @@ async def test_edit(home: Home[OnOpnsense]) -> None:
     adopted = data_of(home)["adopted"]
     step = await home.edit()
     assert_form(step, "reconfigure_adopted")
-    assert shown(step) == {"name": "Camera", "close_after": {"hours": 1}, "until_closed": True}
+    times = {"close_after": {"hours": 1}, "until_closed": True}
+    assert shown(step) == {"name": "Camera", **times, **ADOPTED_FILLED_IN}
     assert step["data_schema"]
-    assert [str(key) for key in step["data_schema"].schema] == list(shown(step))
+    assert [str(key) for key in fields(step["data_schema"])] == list(shown(step))
     before = home.router.firewall.requests.copy()
     step = await home.submit(step, name="Disk", close_after={"hours": 3}, until_closed=False)
     assert step["reason"] == "reconfigure_successful"
@@ -238,6 +240,7 @@ async def test_edit(home: Home[OnOpnsense]) -> None:
         "adopted": adopted,
         "close_after": {"hours": 3},
         "until_closed": False,
+        **ADOPTED_FILLED_IN,
     }
     assert home.entry.state is ConfigEntryState.LOADED
     assert (home.state, home.router.is_on) == ("on", True)

@@ -64,6 +64,7 @@ async def test_new_router_leads_to_its_first_forward(
             "internal_host": "127.0.0.5",
             "protocol": "tcp",
             "internal_ports": "8080",
+            "more": {},
         },
     )
     assert forward["type"] is FlowResultType.CREATE_ENTRY

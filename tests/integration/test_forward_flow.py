@@ -1,10 +1,12 @@
 """Adding a forward to a router, and editing it."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+import voluptuous as vol
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import (
     SOURCE_RECONFIGURE,
@@ -14,15 +16,17 @@ from homeassistant.config_entries import (
     SubentryFlowResult,
 )
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType, InvalidData
+from homeassistant.data_entry_flow import FlowResultType, InvalidData, section
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.port_forward.const import SUBENTRY_TYPE_FORWARD, THIS_HOME_ASSISTANT
+from custom_components.port_forward.forward_form import MORE, errors_at
 from lab.virtual_router import VirtualRouter
 from tests.translations import rendered
 
 from .conftest import add_forward, forward_data, set_up, state_of, switch
+from .flows import nested
 
 TYPED = {
     "name": "Camera",
@@ -30,11 +34,13 @@ TYPED = {
     "protocol": "tcp",
     "internal_ports": "8080",
 }
-# What the form fills in by itself.
+# What the form fills in by itself; of an adopted rule only what few need.
+ADOPTED_FILLED_IN = {"admins_only": False}
 FILLED_IN = {
     "ip_version": "ipv4",
     "close_after": {"days": 0, "hours": 1, "minutes": 0, "seconds": 0},
     "until_closed": False,
+    **ADOPTED_FILLED_IN,
 }
 
 
@@ -58,7 +64,9 @@ async def edit(
 async def submit(
     hass: HomeAssistant, step: SubentryFlowResult, values: dict[str, Any]
 ) -> SubentryFlowResult:
-    result = await hass.config_entries.subentries.async_configure(step["flow_id"], values)
+    result = await hass.config_entries.subentries.async_configure(
+        step["flow_id"], nested(step, values)
+    )
     await hass.async_block_till_done()
     return result
 
@@ -71,14 +79,23 @@ def assert_form(
 
 
 def shown(step: SubentryFlowResult) -> dict[str, Any]:
-    """Return what stands in the fields."""
+    """Return what stands in the fields, those of a section included."""
     schema = step["data_schema"]
     assert schema
     return {
         str(key): key.description["suggested_value"]
-        for key in schema.schema
+        for key in fields(schema)
         if key.description and "suggested_value" in key.description
     }
+
+
+def fields(schema: vol.Schema) -> Iterator[vol.Required | vol.Optional]:
+    """Iterate over the fields of a form, those of a section included."""
+    for key, part in schema.schema.items():
+        if isinstance(part, section):
+            yield from fields(part.schema)
+        else:
+            yield key
 
 
 def message(step: SubentryFlowResult) -> str:
@@ -136,6 +153,7 @@ async def test_add_with_everything(
         "ip_version": "ipv4",
         "close_after": {"days": 1, "hours": 2, "minutes": 3, "seconds": 4},
         "until_closed": True,
+        "admins_only": False,
     }
     await switch(hass, "turn_on", "switch.front_door")
     assert {
@@ -153,6 +171,27 @@ async def test_empty_fields_are_not_kept(hass: HomeAssistant, entry: MockConfigE
     await submit(hass, await start(hass, entry), typed)
     [subentry] = entry.subentries.values()
     assert not {"external_ports", "allowed_source"} & set(subentry.data)
+
+
+async def test_more(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """What stands in the section is kept and shown like everything else."""
+    step = await start(hass, entry)
+    assert step["data_schema"]
+    more = step["data_schema"].schema[MORE]
+    assert more.options == {"collapsed": True}
+    await submit(hass, step, TYPED | {"admins_only": True})
+    [subentry] = entry.subentries.values()
+    assert subentry.data["admins_only"] is True
+    assert MORE not in subentry.data
+    step = await edit(hass, entry, subentry)
+    assert shown(step)["admins_only"] is True
+    await submit(hass, step, TYPED | {"admins_only": False})
+    assert subentry.data["admins_only"] is False
+
+
+def test_errors_in_more_are_shown_above_it() -> None:
+    errors = {"admins_only": "one", "internal_ports": "two"}
+    assert errors_at(errors) == {MORE: "one", "internal_ports": "two"}
 
 
 async def test_this_home_assistant(
@@ -322,7 +361,7 @@ async def test_edit(
     step = await submit(hass, step, {"name": " Door ", **data, "internal_ports": "8081"})
     assert (step["type"], step["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
     assert subentry.title == "Door"
-    assert dict(subentry.data) == data | {"internal_ports": "8081"}
+    assert dict(subentry.data) == FILLED_IN | data | {"internal_ports": "8081"}
     assert entry.state is ConfigEntryState.LOADED
     await switch(hass, "turn_on")
     assert [mapping.internal_port for mapping in router.mappings] == [8081]
@@ -350,7 +389,11 @@ async def test_edit_a_forward_of_an_earlier_version(
     assert shown(step) == TYPED
     schema = step["data_schema"]
     assert schema
-    defaults = {str(key): key.default() for key in schema.schema if str(key) in FILLED_IN}
+    defaults = {
+        str(key): key.default()
+        for key in fields(schema)
+        if not isinstance(key.default, vol.Undefined) and str(key) in FILLED_IN
+    }
     assert defaults == FILLED_IN
     await submit(hass, step, TYPED)
     assert subentry.data == old | FILLED_IN
