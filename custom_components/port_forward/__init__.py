@@ -14,6 +14,7 @@ from .backend import async_close_all, async_load_ledger, make_router, report_lef
 from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import router_device_info
+from .history import async_forget
 from .news import async_listen_for_news
 from .openings import Ledger, Reason
 from .routers.errors import RouterError
@@ -83,6 +84,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         report_left_open(hass, entry, ledger.openings.values())
     await Ledger(hass, entry.entry_id).remove()
     ir.async_delete_issue(hass, DOMAIN, f"router_does_not_close_{entry.entry_id}")
+    async_forget(hass, entry.entry_id)
 
 
 async def _async_close_at_stop(coordinator: PortForwardCoordinator, _event: Event) -> None:

@@ -15,14 +15,17 @@ from homeassistant.util import dt as dt_util
 
 from .announce import async_announce
 from .const import CONF_DRIVER, DOMAIN, LOGGER
+from .history import async_history
 from .openings import Keeper, Ledger, LedgerUnreadableError, Opening, Reason
+from .routers.observed import ObservedRouter
 from .routers.registry import DRIVERS
 from .routers.router import Router
 
 
 def make_router(hass: HomeAssistant, entry: ConfigEntry, learned: Mapping[str, str]) -> Router:
     """Return the driver of the entry, not yet connected."""
-    return DRIVERS[entry.data[CONF_DRIVER]](async_session(hass), entry.data, learned=learned)
+    router = DRIVERS[entry.data[CONF_DRIVER]](async_session(hass), entry.data, learned=learned)
+    return ObservedRouter(router, async_history(hass, entry.entry_id).observations)
 
 
 @singleton(f"{DOMAIN}_session")
@@ -79,6 +82,7 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reaso
             lease=timedelta(0),
             on_change=lambda _: None,
             on_activity=partial(async_announce, hass, entry.entry_id),
+            journal=async_history(hass, entry.entry_id).journal,
         ).close_all(reason)
 
 

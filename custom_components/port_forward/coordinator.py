@@ -28,6 +28,7 @@ from .const import (
     SUBENTRY_TYPE_FORWARD,
 )
 from .forwards import ForwardSettings
+from .history import async_history
 from .hosts import HostError, async_resolve_hosts, async_router_address
 from .openings import Activity, Keeper, Kind, Ledger, Opening
 from .pieces import in_pieces
@@ -72,6 +73,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             lease=timedelta(seconds=entry.options.get(CONF_LEASE, DEFAULT_LEASE.total_seconds())),
             on_change=self._async_changed,
             on_activity=self._async_tell,
+            journal=async_history(hass, entry.entry_id).journal,
         )
         # What happened before there were entities to show it: at start, the
         # openings are brought in order first. None once there are.

@@ -12,6 +12,7 @@ from homeassistant.util import dt as dt_util
 from ..const import DOMAIN, LOGGER
 from ..routers.errors import RouterError
 from ..routers.model import Forward
+from .journal import Journal, Source
 
 
 class Kind(StrEnum):
@@ -86,9 +87,10 @@ class Activity:
 class Teller:
     """Tells what happens, with the time at which it does."""
 
-    def __init__(self, listener: Callable[[Activity], None]) -> None:
-        """Take who is told."""
+    def __init__(self, listener: Callable[[Activity], None], journal: Journal) -> None:
+        """Take who is told, and where it is noted."""
         self._listener = listener
+        self.journal = journal
 
     def tell(  # noqa: PLR0913  what an activity is made of
         self,
@@ -107,6 +109,7 @@ class Teller:
         if kind is Kind.CLOSED and reason is Reason.TIME_UP and deadline:
             late = max(now - deadline, timedelta(0))
         LOGGER.info("%s: %s%s", forward.name, kind, f" ({reason})" if reason else "")
+        self.journal.note(forward.id, Source.ACTIVITY, kind, why=reason, error=error, late=late)
         self._listener(
             Activity(
                 kind=kind,

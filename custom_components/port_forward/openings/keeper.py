@@ -21,6 +21,7 @@ from ..routers.errors import (
 from ..routers.model import Forward, Listing, PortMapping, Snapshot
 from ..routers.router import Router
 from .activity import Activity, Kind, Reason, Teller
+from .journal import Journal, Source
 from .ledger import Ledger, Opening, Phase
 from .operations import Operations
 from .reconcile import Reconciler, Wishes
@@ -55,13 +56,15 @@ class Keeper:
         lease: timedelta,
         on_change: Callable[[Collection[str]], None],
         on_activity: Callable[[Activity], None],
+        journal: Journal,
     ) -> None:
-        """Take the router and its loaded ledger; `lease` is asked for each opening."""
+        """Take the router, its loaded ledger and its journal; `lease` is asked for each opening."""
         self.hass = hass
         self.view = View(on_change)
         self._router = router
         self._ledger = ledger
-        self._teller = Teller(on_activity)
+        self._journal = journal
+        self._teller = Teller(on_activity, journal)
         self._lock = asyncio.Lock()
         self._stopped = False
         self._plans: dict[str, tuple[Forward, tuple[PortMapping, ...]]] = {}
@@ -130,6 +133,7 @@ class Keeper:
         the ledger cannot be written; the router holds nothing of it then, or
         what it held before.
         """
+        self._journal.note(forward.id, Source.COMMAND, "open", why=reason)
         async with self._turn():
             held = self._ledger.openings.get(forward.id)
             try:
@@ -183,6 +187,7 @@ class Keeper:
         Raises RouterError when it could not be confirmed; it is tried again
         until it is.
         """
+        self._journal.note(forward_id, Source.COMMAND, "close", why=reason)
         async with self._turn():
             opening = self._ledger.openings.get(forward_id)
             if opening is None and forward is not None and self.is_open(forward_id, forward):
@@ -200,6 +205,7 @@ class Keeper:
     @to_the_end
     async def close_all(self, reason: Reason, *, by: Context | None = None) -> None:
         """Close every opening; raises the first RouterError after trying all."""
+        self._journal.note("", Source.COMMAND, "close_all", why=reason)
         async with self._turn():
             await self._do.close(self._ledger.openings.values(), reason, by)
 
@@ -277,6 +283,7 @@ class Keeper:
             try:
                 await self._do.open(opening, opening)
             except (RouterError, HomeAssistantError) as error:
+                self._journal.note(forward_id, Source.ACTIVITY, "renewal_failed", error=error)
                 self._do.note_unrenewed(opening, error)
 
     def _planned(self, forward: Forward) -> tuple[PortMapping, ...]:

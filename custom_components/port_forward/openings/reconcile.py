@@ -24,6 +24,7 @@ from ..routers.errors import (
 from ..routers.model import Forward, Listing, Snapshot
 from ..routers.router import Router
 from .activity import Kind, Reason, Teller
+from .journal import Source
 from .ledger import Ledger, Opening, Phase
 from .operations import Operations, lease_end
 from .recovery import openings_found, strays_found
@@ -78,6 +79,11 @@ class Reconciler:
             (self._judge(opening, wishes, lost=lost), opening)
             async for opening in in_pieces(tuple(self._ledger.openings.values()))
         ]
+        for verdict, opening in judged:
+            if verdict is not Verdict.KEEP:
+                forward_id, what = opening.forward.id, verdict.name.lower()
+                why = wishes.barred.get(forward_id, opening.reason)
+                self._teller.journal.note(forward_id, Source.VERDICT, what, why=why)
         for verdict, reason in _CLOSED_FIRST.items():
             await self._do.close_quietly(
                 [o for judgement, o in judged if judgement is verdict], reason

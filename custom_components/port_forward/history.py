@@ -1,0 +1,34 @@
+"""What is remembered of a router until Home Assistant restarts, over reloads and failed set-ups."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.util.hass_dict import HassKey
+
+from .const import DOMAIN
+from .openings.journal import Journal
+from .routers.observed import Observations
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened to the forwards of one router, and how its driver fared."""
+
+    journal: Journal = field(default_factory=Journal)
+    observations: Observations = field(default_factory=Observations)
+
+
+_HISTORIES: Final = HassKey[dict[str, History]](f"{DOMAIN}_histories")
+
+
+@callback
+def async_history(hass: HomeAssistant, entry_id: str) -> History:
+    """Return what is remembered of the router of this entry."""
+    return hass.data.setdefault(_HISTORIES, {}).setdefault(entry_id, History())
+
+
+@callback
+def async_forget(hass: HomeAssistant, entry_id: str) -> None:
+    """Forget a router that was deleted."""
+    hass.data.get(_HISTORIES, {}).pop(entry_id, None)

@@ -1,0 +1,166 @@
+"""A router whose driver is watched at work: what it was asked, how long it took, what went wrong.
+
+For whoever has to find out from afar why a router behaves as it does. No
+driver knows of it.
+"""
+
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, override
+
+from .errors import RouterError
+from .model import Capabilities, Forward, PortMapping, RouterInfo, Snapshot
+from .router import Router
+
+_NEWEST: Final = 100
+"""From how many calls of one operation the median is taken."""
+
+_MOST_TROUBLES: Final = 50
+_LONGEST_TEXT: Final = 300
+_OTHERS = ("", "others", "")
+
+
+@dataclass(slots=True)
+class Timing:
+    """How long the calls of one operation took; `newest` and `longest` are in seconds."""
+
+    calls: int = 0
+    longest: float = 0.0
+    newest: deque[float] = field(default_factory=lambda: deque(maxlen=_NEWEST))
+
+    def add(self, seconds: float) -> None:
+        """Count one more call."""
+        self.calls += 1
+        self.newest.append(seconds)
+        self.longest = max(self.longest, seconds)
+
+    def share(self, below: float) -> float:
+        """Return the time within which this share (0 to 1) of the newest calls was done."""
+        ordered = sorted(self.newest)
+        return ordered[min(int(len(ordered) * below), len(ordered) - 1)] if ordered else 0.0
+
+
+@dataclass(slots=True)
+class Trouble:
+    """How often one operation failed in one way, and when; times are UTC."""
+
+    first: datetime
+    last: datetime
+    times: int = 1
+
+
+class Observations:
+    """What is kept of all calls to one router; its size is bounded.
+
+    `troubles` is by operation, translation key of the error, and what the
+    router said of it: there the codes are that its protocol has.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.timings: dict[str, Timing] = {}
+        self.troubles: dict[tuple[str, str, str], Trouble] = {}
+        self.newest: tuple[datetime, RouterError] | None = None
+
+    @contextmanager
+    def of(self, operation: str) -> Iterator[None]:
+        """Watch one call."""
+        begun = time.perf_counter()
+        try:
+            yield
+        except RouterError as error:
+            self._note(operation, error)
+            raise
+        finally:
+            self.timings.setdefault(operation, Timing()).add(time.perf_counter() - begun)
+
+    def _note(self, operation: str, error: RouterError) -> None:
+        now = datetime.now(UTC)
+        self.newest = now, error
+        key = operation, error.translation_key, _said(error)[:_LONGEST_TEXT]
+        if key not in self.troubles and len(self.troubles) >= _MOST_TROUBLES:
+            key = _OTHERS
+        if known := self.troubles.get(key):
+            known.times += 1
+            known.last = now
+        else:
+            self.troubles[key] = Trouble(first=now, last=now)
+
+
+class ObservedRouter(Router):
+    """Passes everything on to the driver of a router, and notes what comes of it."""
+
+    def __init__(self, router: Router, observations: Observations) -> None:
+        """Take the driver, and where to note it."""
+        self._router = router
+        self._observations = observations
+
+    @property
+    @override
+    def capabilities(self) -> Capabilities:
+        return self._router.capabilities
+
+    @property
+    @override
+    def learned(self) -> Mapping[str, str]:
+        return self._router.learned
+
+    @override
+    async def connect(self) -> RouterInfo:
+        with self._observations.of("connect"):
+            return await self._router.connect()
+
+    @override
+    async def snapshot(self, ours: Collection[PortMapping] = ()) -> Snapshot:
+        with self._observations.of("snapshot"):
+            return await self._router.snapshot(ours)
+
+    @override
+    def plan(self, forward: Forward) -> tuple[PortMapping, ...]:
+        return self._router.plan(forward)
+
+    @override
+    def owner_of(self, mapping: PortMapping) -> str | None:
+        return self._router.owner_of(mapping)
+
+    @override
+    async def open(
+        self,
+        forward: Forward,
+        lease: timedelta,
+        *,
+        planned: Sequence[PortMapping] = (),
+        ours: Collection[PortMapping] = (),
+    ) -> tuple[PortMapping, ...]:
+        with self._observations.of("open"):
+            return await self._router.open(forward, lease, planned=planned, ours=ours)
+
+    @override
+    async def close(self, mapping: PortMapping) -> None:
+        with self._observations.of("close"):
+            await self._router.close(mapping)
+
+    @override
+    async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
+        with self._observations.of("set_enabled"):
+            return await self._router.set_enabled(mapping, enabled=enabled)
+
+    @override
+    @asynccontextmanager
+    async def watch(self, on_news: Callable[[], None]) -> AsyncIterator[None]:
+        async with self._router.watch(on_news):
+            yield
+
+
+def _said(error: BaseException) -> str:
+    """Return what the router said, which the error may have from the one that it was made of."""
+    cause: BaseException | None = error
+    while isinstance(cause, RouterError):
+        if detail := cause.placeholders.get("detail"):
+            return detail
+        cause = cause.__cause__ or cause.__context__
+    return ""
