@@ -35,7 +35,7 @@ class Relays:
         """Listen on `host`; `decide` is asked once for each new connection."""
         self._host = host
         self._decide = decide
-        self._relays: dict[Port, _FlowingRelay | UdpRelay] = {}
+        self._relays: dict[Port, FlowingRelay | UdpRelay] = {}
         self._lock = asyncio.Lock()
         self.unbound: set[Port] = set()
         """Ports that something else on this machine has: their rules have no relay."""
@@ -43,7 +43,7 @@ class Relays:
     @property
     def flows(self) -> tuple[Flow, ...]:
         """The TCP connections of this moment."""
-        relays = [relay for relay in self._relays.values() if isinstance(relay, _FlowingRelay)]
+        relays = [relay for relay in self._relays.values() if isinstance(relay, FlowingRelay)]
         return tuple(flow for relay in relays for flow in relay.flows)
 
     async def listen(self, ports: Collection[Port]) -> None:
@@ -52,7 +52,7 @@ class Relays:
             self.unbound.clear()
             for port in set(self._relays) - set(ports):
                 relay = self._relays[port]
-                if not (isinstance(relay, _FlowingRelay) and relay.flows):
+                if not (isinstance(relay, FlowingRelay) and relay.flows):
                     await self._close(port)
             for port in set(ports) - set(self._relays):
                 await self._open(port)
@@ -69,7 +69,7 @@ class Relays:
         def match(source: str, _: int = 0) -> VirtualMapping | None:
             return self._decide(protocol, number, source)
 
-        relay = _FlowingRelay(match) if protocol == "TCP" else UdpRelay(match)
+        relay = FlowingRelay(match) if protocol == "TCP" else UdpRelay(match)
         try:
             await relay.open(self._host, number)
         except OSError:
@@ -83,7 +83,7 @@ class Relays:
         await relay.wait_closed()
 
 
-class _FlowingRelay(TcpRelay):
+class FlowingRelay(TcpRelay):
     """A relay that knows its connections."""
 
     def __init__(self, match: Match) -> None:

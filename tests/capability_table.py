@@ -52,6 +52,7 @@ COLUMNS: Mapping[str, Callable[[Capabilities], bool | None]] = {
     "IPv6": lambda can: can.ipv6,
     "counts": lambda can: can.hit_counters,
     "existing rules": lambda can: can.disabled_rules,
+    "connections": lambda can: can.connection_table,
 }
 _WORDS = {True: "yes", False: "no", None: "depends"}
 

@@ -10,6 +10,7 @@ from typing import Self
 from aiohttp import web
 
 from lab.http_faults import Fault, Injected
+from lab.outbound import Outbound
 from lab.relays import Relays
 from lab.virtual_router.mapping import VirtualMapping
 
@@ -30,6 +31,7 @@ class MikrotikRouter:
 
     `habits` and `users` may be changed while it runs; `requests` counts what
     came, as "GET ip/firewall/nat". Time is the event loop's, and `advance`.
+    `outbound` is the way of the home to the internet.
     """
 
     def __init__(  # noqa: PLR0913  each is a property of the router
@@ -94,6 +96,7 @@ class MikrotikRouter:
             interface="ether1",
         )
         self._relays = Relays(wan_host, self._translate)
+        self.outbound = Outbound()
         self.rest = Rest(self)
 
     @property
@@ -147,6 +150,7 @@ class MikrotikRouter:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._relays.close()
+        await self.outbound.close()
         self._forget()
 
     async def reboot(self) -> None:
@@ -271,16 +275,36 @@ class MikrotikRouter:
         if path != "ip/firewall/connection":
             return None
         table = Menu()
-        table.items = [
+        forwarded = [
             {
-                ".id": f"*{number:X}",
                 "dst-address": f"{self.external_address}:{flow.mapping.external_port}",
                 "protocol": flow.mapping.protocol.lower(),
+                "repl-bytes": "180",
                 "reply-src-address": f"{flow.mapping.internal_host}:{flow.mapping.internal_port}",
                 "src-address": "{}:{}".format(*flow.source),
                 "tcp-state": "established",
                 "timeout": "1d",
             }
-            for number, flow in enumerate(self._relays.flows, 1)
+            for flow in self._relays.flows
+        ]
+        outbound = [
+            {
+                "dst-address": "{}:{}".format(*passing.destination),
+                "protocol": passing.protocol,
+                "repl-bytes": "180" if passing.answered else "0",
+                "reply-src-address": "{}:{}".format(*passing.destination),
+                "src-address": "{}:{}".format(*passing.source),
+                **(
+                    {"tcp-state": passing.state.lower().replace("_", "-")}
+                    if passing.protocol == "tcp"
+                    else {}
+                ),
+                "timeout": "1d",
+            }
+            for passing in self.outbound.passing
+        ]
+        table.items = [
+            {".id": f"*{number:X}", **item}
+            for number, item in enumerate([*forwarded, *outbound], 1)
         ]
         return table

@@ -7,7 +7,7 @@ type Scope = dict[str, tuple[str, ...]]
 """Objects, with `*` for any, and the functions of each that are allowed."""
 
 NFT = "/usr/sbin/nft --terse --json list ruleset"
-CONNTRACK = "/proc/net/nf_conntrack"
+CONNTRACK = "/bin/grep -m 1000 ^ipv4 /proc/net/nf_conntrack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +76,12 @@ LUCI = Rights(
 DEDICATED = Rights(
     ubus={
         **_READ_UBUS,
-        "file": ("exec", "read"),
+        "file": ("exec",),
         "luci-rpc": ("getNetworkDevices",),
         "uci": ("get", "changes", *_WRITE_UCI),
     },
     uci={"firewall": _READ_WRITE, "system": ("read",)},
-    file={NFT: ("exec",), CONNTRACK: ("read",)},
+    file={NFT: ("exec",), CONNTRACK: ("exec",)},
 )
 """The account that our page describes, with everything on it."""
 

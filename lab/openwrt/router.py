@@ -12,6 +12,7 @@ from typing import Self
 from aiohttp import web
 
 from lab.certificate import Certificate
+from lab.outbound import Outbound
 
 from .accounts import DEDICATED, LUCI, Account, Rights
 from .clock import Clock
@@ -39,6 +40,7 @@ class OpenWrt:
 
     `rights` are those of the account `homeassistant`; `root` has what LuCI
     grants. `calls` counts what came, by object and method ("uci apply").
+    `outbound` is the way of the home to the internet.
     """
 
     def __init__(  # noqa: PLR0913  each is a property of the router
@@ -79,8 +81,14 @@ class OpenWrt:
             lambda: self._packages["firewall"], self.clock, host=wan_host, delay=reload_delay
         )
         self.uci = UciMethods(self._packages, self.sessions, self.clock, self._config_changed)
+        self.outbound = Outbound()
         self._system = SystemMethods(
-            self.device, self.sessions, self.uci, self.firewall, self.clock
+            self.device,
+            self.sessions,
+            self.uci,
+            self.firewall,
+            outbound=self.outbound,
+            clock=self.clock,
         )
         self.ubus = Ubus(self.sessions, {"uci": self.uci.methods, **self._system.objects})
         self._runner: web.AppRunner | None = None
@@ -151,6 +159,7 @@ class OpenWrt:
             self._runner = None
         await self.uci.close()
         await self.firewall.close()
+        await self.outbound.close()
 
     async def reboot(self) -> None:
         """Switch off and on: sessions and the uptime begin anew, the rules are as committed."""

@@ -13,6 +13,7 @@ INVALID_ARGUMENT: Final = 2
 NOT_FOUND: Final = 4
 NO_DATA: Final = 5
 PERMISSION_DENIED: Final = 6
+TIMED_OUT: Final = 7
 
 
 class StatusError(Exception):

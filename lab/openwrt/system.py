@@ -1,6 +1,9 @@
 """The objects beside `uci`: session, system, network.interface, luci-rpc, file."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from lab.outbound import Address, Outbound, Passing
 
 from .accounts import CONNTRACK, NFT
 from .clock import Clock
@@ -11,6 +14,7 @@ from .status import (
     INVALID_ARGUMENT,
     NOT_FOUND,
     PERMISSION_DENIED,
+    TIMED_OUT,
     Args,
     Method,
     StatusError,
@@ -18,6 +22,13 @@ from .status import (
     text,
 )
 from .uci_methods import UciMethods
+
+_TABLE = "/proc/net/nf_conntrack"
+_PAGE = 4096
+_MOST_OUTPUT = 4096 * 64
+"""Bytes: what `file read` gives of a file without a size, and what a command may print (rpcd)."""
+_MOST_LINES = 1000
+"""Of what the command asks for itself."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,15 +47,26 @@ class Device:
     connected: float = 0.0
     """When it was switched on and when the WAN came up, on the clock that only grows."""
     has_nft: bool = True
+    has_conntrack: bool = True
+    noise: tuple[str, ...] = ()
+    """Lines of the connection table before all others."""
 
 
 class SystemMethods:
     """Answers for everything but the configuration."""
 
-    def __init__(
-        self, device: Device, sessions: Sessions, uci: UciMethods, firewall: Firewall, clock: Clock
+    def __init__(  # noqa: PLR0913  all that there is to tell of
+        self,
+        device: Device,
+        sessions: Sessions,
+        uci: UciMethods,
+        firewall: Firewall,
+        *,
+        outbound: Outbound,
+        clock: Clock,
     ) -> None:
         """Take what there is to tell of."""
+        self._outbound = outbound
         self._device = device
         self._sessions = sessions
         self._uci = uci
@@ -168,37 +190,72 @@ class SystemMethods:
         }
 
     async def execute(self, session: Session | None, args: Args) -> object:
-        """Run a command: nothing but the listing of the rules is there to be run."""
+        """Run a command: two are there, one that lists the rules and one the connections."""
         params = args.get("params") or []
         if not isinstance(params, list):
             raise StatusError(INVALID_ARGUMENT)
         command = " ".join([needed(args, "command"), *map(str, params)])
         if session is None or not session.rights.allows("file", command, "exec"):
             raise StatusError(PERMISSION_DENIED)
-        if command != NFT or not self._device.has_nft:
-            raise StatusError(NOT_FOUND)
-        return {"code": 0, "stdout": list_ruleset(self._firewall.rules, self._clock)}
+        if command == NFT and self._device.has_nft:
+            return {"code": 0, "stdout": list_ruleset(self._firewall.rules, self._clock)}
+        if command == CONNTRACK:
+            return self._grep()
+        raise StatusError(NOT_FOUND)
 
     async def read(self, session: Session | None, args: Args) -> object:
-        """Read a file: the connection table."""
+        """Read a file: there is only the connection table, of which rpcd gives one page."""
         path = needed(args, "path")
         if session is None or not session.rights.allows("file", path, "read"):
             raise StatusError(PERMISSION_DENIED)
-        if path != CONNTRACK:
+        if path != _TABLE or not self._device.has_conntrack:
             raise StatusError(NOT_FOUND)
-        return {"data": "".join(self._connections())}
+        return {"data": "".join(self._connections())[:_PAGE]}
 
-    def _connections(self) -> list[str]:
-        """Return the lines of /proc/net/nf_conntrack."""
+    def _grep(self) -> object:
+        """Return what grep prints: without a line it ends with 1, without the file with 2."""
+        if not self._device.has_conntrack:
+            return {"code": 2, "stderr": f"grep: {_TABLE}: No such file or directory\n"}
+        lines = [line for line in self._connections() if line.startswith("ipv4")][:_MOST_LINES]
+        if not lines:
+            return {"code": 1}
+        if len(printed := "".join(lines)) > _MOST_OUTPUT:
+            raise StatusError(TIMED_OUT)
+        return {"code": 0, "stdout": printed}
+
+    def _connections(self) -> Iterator[str]:
+        """Iterate over the lines of /proc/net/nf_conntrack."""
         external = self._device.external_address or ""
-        return [
-            f"ipv4     2 tcp      6 431999 ESTABLISHED src={flow.source[0]} dst={external}"
-            f" sport={flow.source[1]} dport={flow.mapping.external_port} packets=4 bytes=240"
-            f" src={flow.mapping.internal_host} dst={flow.source[0]}"
-            f" sport={flow.mapping.internal_port} dport={flow.source[1]} packets=3 bytes=180"
-            " [ASSURED] mark=0 zone=0 use=2\n"
-            for flow in self._firewall.relays.flows
-        ]
+        yield from self._device.noise
+        for flow in self._firewall.relays.flows:
+            port = flow.mapping.external_port
+            inside = (flow.mapping.internal_host, flow.mapping.internal_port)
+            yield _line(
+                Passing(protocol="tcp", source=flow.source, destination=(external, port)),
+                reply_from=inside,
+                reply_to=flow.source,
+            )
+        for passing in self._outbound.passing:
+            yield _line(
+                passing,
+                reply_from=passing.destination,
+                reply_to=(external, passing.source[1]),
+            )
+
+
+def _line(passing: Passing, *, reply_from: Address, reply_to: Address) -> str:
+    """Return one line as the kernel writes it (nf_conntrack_standalone.c, ct_seq_show)."""
+    number, state = (6, f" {passing.state}") if passing.protocol == "tcp" else (17, "")
+    unreplied, assured = ("", " [ASSURED]") if passing.answered else (" [UNREPLIED]", "")
+    return (
+        f"ipv4     2 {passing.protocol:8} {number} 431999{state}"
+        f"{_tuple(passing.source, passing.destination)} packets=4 bytes=240{unreplied}"
+        f"{_tuple(reply_from, reply_to)} packets=3 bytes=180{assured} mark=0 zone=0 use=2\n"
+    )
+
+
+def _tuple(source: Address, destination: Address) -> str:
+    return f" src={source[0]} dst={destination[0]} sport={source[1]} dport={destination[1]}"
 
 
 def _interface(  # noqa: PLR0913  what netifd tells of each

@@ -212,7 +212,8 @@ class Capabilities:
     None means that only trying will tell. `chooses_external_port` says that
     the router may grant another external port where the forward allows it,
     `disabled_rules` that its rules can be switched off without being deleted:
-    only these can be adopted.
+    only these can be adopted; `connection_table` that `Router.connections`
+    tells.
     """
 
     listing: Listing
@@ -225,6 +226,7 @@ class Capabilities:
     chooses_external_port: bool = False
     hit_counters: bool | None = False
     disabled_rules: bool = False
+    connection_table: bool | None = False
 
     @property
     def closes_by_itself(self) -> bool:
@@ -235,6 +237,26 @@ class Capabilities:
     def never_closes(self) -> bool:
         """Tell whether it is known that the router does not: then it is for us alone."""
         return self.leases in (Leases.IGNORED, Leases.PERMANENT_ONLY)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """One connection over IPv4 that the router lets through at one moment.
+
+    `source` began it, and asked for `destination`. `target` is who answers:
+    another than `destination` where a port mapping leads it on. `answered`
+    tells whether anything has come back yet. Of UDP it is what the router
+    remembers of packets to and fro.
+    """
+
+    protocol: Protocol
+    source: IPv4Address
+    source_port: int
+    destination: IPv4Address
+    destination_port: int
+    target: IPv4Address
+    target_port: int
+    answered: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

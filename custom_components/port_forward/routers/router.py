@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from .errors import RuleChangedError
-from .model import Capabilities, Forward, PortMapping, RouterInfo, Snapshot
+from .errors import RuleChangedError, UnsupportedError
+from .model import Capabilities, Connection, Forward, PortMapping, RouterInfo, Snapshot
 
 
 class Router(ABC):
@@ -103,6 +103,15 @@ class Router(ABC):
         `Capabilities.disabled_rules` has no such rule.
         """
         raise RuleChangedError(port=str(mapping.external_ports))
+
+    async def connections(self) -> tuple[Connection, ...]:
+        """Return the connections of this moment, without those that are over.
+
+        With one request, and no more of them than an answer holds: a router
+        that is very busy may show only a part. Raises UnsupportedError where
+        there is no `Capabilities.connection_table`, and MissingRightsError.
+        """
+        raise UnsupportedError(host=type(self).__name__, detail="no connection table")
 
     @asynccontextmanager
     async def watch(

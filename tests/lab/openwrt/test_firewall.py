@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lab.openwrt import Clock, OpenWrt
-from lab.openwrt.accounts import NFT
+from lab.openwrt import ROOT, Clock, OpenWrt
+from lab.openwrt.accounts import CONNTRACK, NFT
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
@@ -82,9 +82,10 @@ async def test_connections_outlive_their_rule(client: Client, inside: Inside) ->
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"hello")
     assert await reader.readexactly(5) == b"HELLO"
-    table = await client.call("file", "read", path="/proc/net/nf_conntrack")
+    command, *params = CONNTRACK.split()
+    table = await client.call("file", "exec", command=command, params=params)
     assert isinstance(table, list)
-    assert f"sport={writer.get_extra_info('sockname')[1]} dport={port}" in table[1]["data"]
+    assert f"sport={writer.get_extra_info('sockname')[1]} dport={port}" in table[1]["stdout"]
     await client.uci("delete", section="a")
     await client.uci("commit")
     writer.write(b"still")
@@ -92,6 +93,15 @@ async def test_connections_outlive_their_rule(client: Client, inside: Inside) ->
     with pytest.raises((ConnectionResetError, ConnectionRefusedError)):
         await talk(port, b"hello")
     writer.close()
+
+
+async def test_of_a_table_rpcd_reads_no_more_than_a_page(client: Client) -> None:
+    client.router.grant(ROOT)
+    await client.login()
+    client.router.device.noise = ("ipv4 " + "x" * 94 + "\n",) * 50
+    table = await client.call("file", "read", path="/proc/net/nf_conntrack")
+    assert isinstance(table, list)
+    assert len(table[1]["data"]) == 4096
 
 
 async def test_a_range_is_kept_port_by_port_only_to_itself(client: Client, inside: Inside) -> None:

@@ -11,10 +11,12 @@ import aiohttp
 import pytest
 
 from custom_components.port_forward.routers.errors import (
+    MissingRightsError,
     NotPermittedError,
     PortConflictError,
     RouterError,
     RouterUnreachableError,
+    UnsupportedError,
 )
 from custom_components.port_forward.routers.model import (
     Forward,
@@ -301,6 +303,35 @@ async def test_several_at_once(subject: Subject) -> None:
     assert await subject.rows() == {row for each in forwards for row in rows_of(each)}
     await asyncio.gather(*(subject.driver.close(each) for rows in opened for each in rows))
     assert not await subject.rows()
+
+
+async def test_connections_are_shown_or_refused(subject: Subject) -> None:
+    await subject.driver.connect()
+    if not subject.driver.capabilities.connection_table:
+        with pytest.raises((UnsupportedError, MissingRightsError)):
+            await subject.driver.connections()
+        return
+    assert await subject.driver.connections() == ()
+    inside = subject.free_port()
+    wanted = subject.forward(internal=inside)
+    outside = wanted.external_ports.first
+    opened = await subject.driver.open(wanted, HOUR)
+    loop = asyncio.get_running_loop()
+    with subject.server(inside) as server, subject.client() as client:
+        for sock in (server, client):
+            sock.setblocking(False)  # noqa: FBT003  the name of it in the library
+        server.listen()
+        client.bind((subject.friend, 0))
+        async with asyncio.timeout(5):
+            await loop.sock_connect(client, subject.outside(outside))
+            answering, _ = await loop.sock_accept(server)
+        with answering:
+            [shown] = await subject.driver.connections()
+            assert (str(shown.source), shown.source_port) == client.getsockname()
+            assert (str(shown.target), shown.target_port) == (subject.target, inside)
+            assert (shown.protocol, shown.destination_port) == (Protocol.TCP, outside)
+            assert shown.answered
+    await subject.driver.close(*opened)
 
 
 async def test_what_was_learned_can_be_handed_on(subject: Subject) -> None:

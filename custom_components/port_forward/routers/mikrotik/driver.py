@@ -18,6 +18,7 @@ from ..errors import (
 )
 from ..model import (
     Capabilities,
+    Connection,
     Forward,
     Leases,
     Listing,
@@ -31,6 +32,7 @@ from ..tls import ssl_of
 from ..upnp.refusal import not_permitted
 from ..upnp.transport import TIMEOUT, Transport
 from .admission import LEASES, Admission
+from .connections import list_connections
 from .opening import Opening
 from .removal import remove
 from .rest import Rest, RestError, Row
@@ -94,6 +96,7 @@ class MikrotikRouter(Router):
             ipv6=None if ipv6 is None else ipv6 == "yes",
             hit_counters=True,
             disabled_rules=True,
+            connection_table=True,
         )
 
     @property
@@ -226,6 +229,14 @@ class MikrotikRouter(Router):
         if is_on(after.get("disabled")) is enabled:
             raise NotMappedError(port=port) if enabled else NotClosedError(port=port)
         return _made(after, mapping)
+
+    @override
+    async def connections(self) -> tuple[Connection, ...]:
+        """Return the connections of this moment; with more than some 5,000 the answer is too long.
+
+        It raises ProtocolError then.
+        """
+        return await list_connections(self._rest)
 
     async def _find_wan(self) -> Wan:
         self._found_wan = await find_wan(self._rest, self._wanted_wan)

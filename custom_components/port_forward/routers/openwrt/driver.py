@@ -14,6 +14,7 @@ from ..clock import utc_now
 from ..errors import MissingRightsError, ProtocolError, TooOldError, UnsupportedError
 from ..model import (
     Capabilities,
+    Connection,
     Forward,
     Leases,
     Listing,
@@ -24,6 +25,7 @@ from ..model import (
 from ..router import Router
 from ..upnp.transport import TIMEOUT
 from .changes import PATIENCE, Configuration
+from .connections import list_connections
 from .opening import Opening, planned
 from .removal import remove, switch
 from .rights import Rights
@@ -34,8 +36,10 @@ from .ubus import NEEDED, NoObjectError, Ubus
 UNIQUE_ID: Final = "unique_id"
 ZONE: Final = "zone"
 HIT_COUNTERS: Final = "hit_counters"
+CONNECTIONS: Final = "connections"
 """Keys of `learned`: who the router was when it was first met, the zone of its firewall that
-the internet was behind (the settings may name it too), and `yes` if it counts."""
+the internet was behind (the settings may name it too), and `yes` if it counts, and shows its
+connections."""
 
 _FIRST_WITH_FW4 = (22, 3)
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})", re.ASCII)
@@ -105,7 +109,7 @@ class OpenWrtRouter(Router):
     @property
     @override
     def capabilities(self) -> Capabilities:
-        """What OpenWrt can do, and whether this account may look at its counters."""
+        """What OpenWrt can do, and whether this account may look at counters and connections."""
         return Capabilities(
             listing=Listing.FULL,
             leases=Leases.KEPT,
@@ -114,18 +118,18 @@ class OpenWrtRouter(Router):
             port_ranges=True,
             both_protocols=True,
             ipv6=True,
-            hit_counters=self._counts,
+            hit_counters=self._knows(HIT_COUNTERS),
             disabled_rules=True,
+            connection_table=self._knows(CONNECTIONS),
         )
 
-    @property
-    def _counts(self) -> bool | None:
-        return self._learned[HIT_COUNTERS] == "yes" if HIT_COUNTERS in self._learned else None
+    def _knows(self, key: str) -> bool | None:
+        return self._learned[key] == "yes" if key in self._learned else None
 
     @property
     @override
     def learned(self) -> Mapping[str, str]:
-        """Who the router is, and whether it counts."""
+        """Who the router is, and what of it this account may look at."""
         return dict(self._learned)
 
     @property
@@ -158,6 +162,7 @@ class OpenWrtRouter(Router):
             if UNIQUE_ID not in self._learned:
                 self._learned[UNIQUE_ID] = await self._unique_id(network.lan_device)
             self._learned[HIT_COUNTERS] = "yes" if rights.rules else "no"
+            self._learned[CONNECTIONS] = "yes" if rights.connections else "no"
         return RouterInfo(
             unique_id=self._learned[UNIQUE_ID],
             name=_text(board.get("hostname")) or "OpenWrt",
@@ -248,6 +253,13 @@ class OpenWrtRouter(Router):
         """
         async with self._lock:
             return await switch(self._configuration, self._state, mapping, enabled=enabled)
+
+    @override
+    async def connections(self) -> tuple[Connection, ...]:
+        """Return the connections of this moment, a thousand at most."""
+        # Not in the midst of a change: rpcd runs one command at a time for all.
+        async with self._lock:
+            return await list_connections(self._ubus)
 
     def _version(self, release: object) -> str | None:
         """Return the version, or raise TooOldError; a snapshot is new enough."""
