@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, override
 
 from .errors import RouterError
-from .model import Capabilities, Forward, PortMapping, RouterInfo, Snapshot
+from .model import Capabilities, Connection, Forward, PortMapping, RouterInfo, Snapshot
 from .router import Router
 
 _NEWEST: Final = 100
@@ -148,6 +148,11 @@ class ObservedRouter(Router):
     async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
         with self._observations.of("set_enabled"):
             return await self._router.set_enabled(mapping, enabled=enabled)
+
+    @override
+    async def connections(self) -> tuple[Connection, ...]:
+        with self._observations.of("connections"):
+            return await self._router.connections()
 
     @override
     @asynccontextmanager
