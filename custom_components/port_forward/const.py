@@ -22,6 +22,7 @@ CONF_SITE: Final = "site"
 CONF_REFRESH_INTERVAL: Final = "refresh_interval"
 CONF_LEASE: Final = "lease"
 CONF_CLOSE_ON_STOP: Final = "close_on_stop"
+CONF_ADMINS_ONLY: Final = "admins_only"  # of a forward, too
 DEFAULT_REFRESH_INTERVAL: Final = timedelta(seconds=60)
 DEFAULT_LEASE: Final = timedelta(hours=1)
 
@@ -34,7 +35,6 @@ CONF_ALLOWED_SOURCE: Final = "allowed_source"
 CONF_IP_VERSION: Final = "ip_version"
 CONF_CLOSE_AFTER: Final = "close_after"
 CONF_UNTIL_CLOSED: Final = "until_closed"
-CONF_ADMINS_ONLY: Final = "admins_only"
 # In place of where it leads and for what: the rule that it switches.
 CONF_ADOPTED: Final = "adopted"
 

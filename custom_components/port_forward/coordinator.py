@@ -11,7 +11,7 @@ from typing import Final, override
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_URL
 from homeassistant.core import CALLBACK_TYPE, Context, HomeAssistant, callback
-from homeassistant.exceptions import ConfigEntryAuthFailed
+from homeassistant.exceptions import ConfigEntryAuthFailed, HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
@@ -32,6 +32,7 @@ from .history import async_history
 from .hosts import HostError, async_resolve_hosts, async_router_address
 from .openings import Activity, Keeper, Kind, Ledger, Opening
 from .pieces import in_pieces
+from .rights import async_check_may_open
 from .routers.errors import AuthenticationFailedError, CertificateError, RouterError
 from .routers.model import Forward, RouterInfo, Snapshot
 from .routers.router import Router
@@ -131,8 +132,9 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         Raises RouterError and HomeAssistantError.
         """
         try:
+            await async_check_may_open(self.hass, self.config_entry, forward_id, by)
             forward = await self.async_forward(forward_id)
-        except HostError as error:
+        except HomeAssistantError as error:
             # The keeper tells what the router refuses; this never gets that far.
             self._async_tell(
                 Activity(

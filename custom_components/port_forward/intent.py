@@ -19,6 +19,7 @@ from homeassistant.helpers import intent
 
 from .const import DOMAIN
 from .entity import translated_errors
+from .rights import async_is_for_admins, only_admins
 from .services import deadline_of
 from .speech import async_say_closed, async_say_error, async_say_open
 from .targets import Target, async_ready, async_switches
@@ -107,6 +108,10 @@ class OpenIntent(ForwardIntent):
     async def _async_do(
         self, intent_obj: intent.Intent, target: Target, name: str, slots: Slots
     ) -> str:
+        entry = target.coordinator.config_entry
+        if intent_obj.context.user_id is None and async_is_for_admins(entry, target.forward_id):
+            # No automation, but somebody who speaks: it might be anybody.
+            raise only_admins(entry, target.forward_id)
         deadline = deadline_of(_duration(slots), None)
         opening = await target.coordinator.async_open(
             target.forward_id, deadline=deadline, by=intent_obj.context

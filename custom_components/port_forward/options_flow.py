@@ -13,6 +13,7 @@ from homeassistant.helpers.selector import (
 )
 
 from .const import (
+    CONF_ADMINS_ONLY,
     CONF_CLOSE_ON_STOP,
     CONF_LEASE,
     CONF_REFRESH_INTERVAL,
@@ -45,12 +46,13 @@ _SCHEMA = vol.Schema(
             _seconds(120, 86400), vol.Coerce(int)
         ),
         vol.Required(CONF_CLOSE_ON_STOP, default=False): BooleanSelector(),
+        vol.Required(CONF_ADMINS_ONLY, default=False): BooleanSelector(),
     }
 )
 
 
 class PortForwardOptionsFlow(OptionsFlow):
-    """Asks how often to look, and how long the router keeps a port by itself."""
+    """Asks how often to look, how long the router keeps a port by itself, and who may open."""
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the options."""

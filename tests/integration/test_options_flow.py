@@ -49,8 +49,13 @@ async def test_changed(
     await set_up(hass, entry)
     result = await change(hass, entry, refresh_interval=30.0, lease=600.0)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert dict(entry.options) == {"refresh_interval": 30, "lease": 600, "close_on_stop": False}
-    assert [type(value) for value in entry.options.values()] == [int, int, bool]
+    assert dict(entry.options) == {
+        "refresh_interval": 30,
+        "lease": 600,
+        "close_on_stop": False,
+        "admins_only": False,
+    }
+    assert [type(value) for value in entry.options.values()] == [int, int, bool, bool]
 
     await switch(hass, "turn_on")
     assert [mapping.lease for mapping in router.mappings] == [600]
@@ -68,7 +73,7 @@ async def test_changed(
 
 async def test_shown_again(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await set_up(hass, entry)
-    await change(hass, entry, refresh_interval=30, lease=600, close_on_stop=True)
+    await change(hass, entry, refresh_interval=30, lease=600, close_on_stop=True, admins_only=True)
     step = await hass.config_entries.options.async_init(entry.entry_id)
     schema = step["data_schema"]
     assert schema
@@ -76,6 +81,7 @@ async def test_shown_again(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "refresh_interval": 30,
         "lease": 600,
         "close_on_stop": True,
+        "admins_only": True,
     }
 
 
