@@ -282,8 +282,8 @@ def test_selectors() -> None:
 def test_entities() -> None:
     used = entity_keys()
     assert used["sensor"]
-    # The switch has the name of its device.
-    named = {platform: found for platform, found in used.items() if platform != "switch"}
+    # The switch of a forward has the name of its device.
+    named = used | {"switch": used["switch"] - {"forward"}}
     assert {platform: keys(f"entity.{platform}") for platform in keys("entity")} == named
     for platform, found in named.items():
         for key in found:

@@ -20,7 +20,7 @@ from .openings import Ledger, Reason
 from .routers.errors import RouterError
 from .services import async_setup_services
 
-PLATFORMS = (Platform.EVENT, Platform.SENSOR, Platform.SWITCH)
+PLATFORMS = (Platform.BUTTON, Platform.EVENT, Platform.SENSOR, Platform.SWITCH)
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 

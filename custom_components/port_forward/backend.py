@@ -97,13 +97,13 @@ async def async_seconds_to_run_out(hass: HomeAssistant, entry: ConfigEntry) -> f
 
 
 async def async_begin_anew(hass: HomeAssistant, entry: ConfigEntry) -> None:
-    """Unload the entry and forget all of its router: another one takes its place."""
+    """Unload the entry and forget all of its router but lockdown: another one takes its place."""
     await hass.config_entries.async_unload(entry.entry_id)
     ledger = await async_load_ledger(hass, entry)
     for forward_id in ledger.openings:
         # Its lease has run out by now, which closes as well as we would have.
         ir.async_delete_issue(hass, DOMAIN, f"not_closed_{forward_id}")
-    await ledger.remove()
+    await ledger.begin_anew()
 
 
 def report_left_open(hass: HomeAssistant, entry: ConfigEntry, openings: Iterable[Opening]) -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
@@ -125,10 +125,16 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         return snapshot
 
     async def async_open(
-        self, forward_id: str, *, deadline: datetime | None = None, by: Context | None = None
+        self,
+        forward_id: str,
+        *,
+        deadline: datetime | None = None,
+        limit: IPv4Network | IPv6Network | None = None,
+        by: Context | None = None,
     ) -> Opening:
         """Open a forward until `deadline`, or for its own *close after*.
 
+        `limit` is who may connect, None for the allowed source of the forward.
         Raises RouterError and HomeAssistantError.
         """
         try:
@@ -149,7 +155,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             raise
         if deadline is None and (close_after := self._settings(forward_id).close_after):
             deadline = dt_util.utcnow() + close_after
-        return await self.keeper.open(forward, deadline=deadline, by=by)
+        return await self.keeper.open(forward, deadline=deadline, limit=limit, by=by)
 
     async def async_close(self, forward_id: str, *, by: Context | None = None) -> None:
         """Close a forward; raises RouterError and HomeAssistantError."""

@@ -207,15 +207,21 @@ def _ports(field: str, text: str) -> PortRange:
         raise FieldError(field, "invalid_ports", ports=text) from None
 
 
-def _source(text: str, ip_version: IpVersion) -> IPv4Network | IPv6Network | None:
-    if not text:
-        return None
+def parse_source(text: str) -> IPv4Network | IPv6Network:
+    """Return the address or the network that may connect; raises FieldError."""
     try:
-        network = ip_network(text)
+        network = ip_network(text.strip())
     except ValueError:
         raise FieldError(CONF_ALLOWED_SOURCE, "invalid_source", source=text) from None
     if network.prefixlen == network.max_prefixlen and not _is_a_source(network.network_address):
         raise FieldError(CONF_ALLOWED_SOURCE, "invalid_source", source=text)
+    return network
+
+
+def _source(text: str, ip_version: IpVersion) -> IPv4Network | IPv6Network | None:
+    if not text:
+        return None
+    network = parse_source(text)
     only = IpVersion.IPV4 if isinstance(network, IPv4Network) else IpVersion.IPV6
     if ip_version is not only:
         # It would limit one of the two, and leave the other open to everybody.

@@ -41,6 +41,7 @@ _REASONS: Final = {
     Reason.TURNED_OFF: "",
     Reason.REMOVED_ELSEWHERE: "because somebody removed it at the router",
     Reason.FORWARD_EDITED: "because the forward was edited",
+    Reason.SOURCE_CHANGED: "because it is opened for another source",
     Reason.FORWARD_DELETED: "because the forward was deleted",
     Reason.ROUTER_DISABLED: "because its router was disabled",
     Reason.ROUTER_DELETED: "because its router was deleted",

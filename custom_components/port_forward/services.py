@@ -1,11 +1,14 @@
-"""The actions: open and close for the switches, list_mappings for a router."""
+"""The actions: open and close for the switches, close_all and list_mappings for a router."""
 
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 import voluptuous as vol
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import (
+    Context,
     HomeAssistant,
     ServiceCall,
     ServiceResponse,
@@ -18,12 +21,19 @@ from homeassistant.helpers.service import async_get_config_entry
 from homeassistant.util import dt as dt_util
 from homeassistant.util.json import JsonObjectType
 
-from .const import DOMAIN, LONGEST_OPENING
+from .const import CONF_ALLOWED_SOURCE, DOMAIN, LONGEST_OPENING
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import translated_errors
-from .openings import Opening
+from .forwards import FieldError, parse_source
+from .openings import Opening, Reason, limited
 from .routers.model import PortMapping
-from .targets import async_check_rights, async_chosen, async_ready, async_target
+from .targets import (
+    async_check_rights,
+    async_chosen,
+    async_ready,
+    async_switches_of,
+    async_target,
+)
 
 ATTR_DURATION: Final = "duration"
 ATTR_UNTIL: Final = "until"
@@ -39,9 +49,14 @@ def _duration(value: object) -> timedelta:
 
 # How long is checked by `deadline_of`, whose errors say what to do and are translated.
 _OPEN_SCHEMA = cv.make_entity_service_schema(
-    {vol.Optional(ATTR_DURATION): _duration, vol.Optional(ATTR_UNTIL): cv.datetime}
+    {
+        vol.Optional(ATTR_DURATION): _duration,
+        vol.Optional(ATTR_UNTIL): cv.datetime,
+        vol.Optional(CONF_ALLOWED_SOURCE): cv.string,
+    }
 )
 _CLOSE_SCHEMA = cv.make_entity_service_schema({})
+_CLOSE_ALL_SCHEMA = vol.Schema({vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string})
 _LIST_SCHEMA = vol.Schema({vol.Required(ATTR_CONFIG_ENTRY_ID): cv.string})
 
 
@@ -56,6 +71,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         supports_response=SupportsResponse.OPTIONAL,
     )
     hass.services.async_register(DOMAIN, "close", _async_close, schema=_CLOSE_SCHEMA)
+    hass.services.async_register(DOMAIN, "close_all", _async_close_all, schema=_CLOSE_ALL_SCHEMA)
     hass.services.async_register(
         DOMAIN,
         "list_mappings",
@@ -68,12 +84,17 @@ def async_setup_services(hass: HomeAssistant) -> None:
 async def _async_open(call: ServiceCall) -> ServiceResponse:
     """Open the forwards, and answer where each can be reached until when."""
     chosen = deadline_of(call.data.get(ATTR_DURATION), call.data.get(ATTR_UNTIL))
+    limit = _limit_of(call.data.get(CONF_ALLOWED_SOURCE))
+    targets = await async_ready(call.hass, call.context, async_chosen(call.hass, call))
+    for target in targets:
+        if forward := target.coordinator.forwards.get(target.forward_id):
+            limited(forward, limit)  # which raises, before anything is opened
     answer: dict[str, JsonObjectType] = {}
-    for target in await async_ready(call.hass, call.context, async_chosen(call.hass, call)):
+    for target in targets:
         coordinator = target.coordinator
         with translated_errors():
             opening = await coordinator.async_open(
-                target.forward_id, deadline=chosen, by=call.context
+                target.forward_id, deadline=chosen, limit=limit, by=call.context
             )
         answer[target.entity_id] = _describe_opening(coordinator, opening)
     return {**answer} if call.return_response else None
@@ -93,6 +114,41 @@ async def _async_close(call: ServiceCall) -> None:
             failure = failure or error
     if failure:
         raise failure
+
+
+async def _async_close_all(call: ServiceCall) -> None:
+    """Close whatever is open on one router or on all, before the first failure is told."""
+    failure: HomeAssistantError | None = None
+    entry_id = call.data.get(ATTR_CONFIG_ENTRY_ID)
+    entries: list[PortForwardConfigEntry] = (
+        [async_get_config_entry(call.hass, DOMAIN, entry_id)]
+        if entry_id
+        # Disabling one has closed everything.
+        else call.hass.config_entries.async_entries(
+            DOMAIN, include_ignore=False, include_disabled=False
+        )
+    )
+    switches = [switch for entry in entries for switch in async_switches_of(call.hass, entry)]
+    await async_check_rights(call.hass, call.context, switches)
+    for entry in entries:
+        try:
+            await _async_close_all_on(entry, call.context)
+        except HomeAssistantError as error:
+            failure = failure or error
+    if failure:
+        raise failure
+
+
+async def _async_close_all_on(entry: PortForwardConfigEntry, by: Context) -> None:
+    if entry.state is not ConfigEntryState.LOADED:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="not_all_closed",
+            translation_placeholders={"router": entry.title},
+        )
+    coordinator = entry.runtime_data
+    with translated_errors():
+        await coordinator.keeper.close_all(Reason.ALL_CLOSED, coordinator.forwards, by=by)
 
 
 async def _async_list_mappings(call: ServiceCall) -> ServiceResponse:
@@ -126,6 +182,23 @@ async def _async_list_mappings(call: ServiceCall) -> ServiceResponse:
             for row in coordinator.data.mappings
         ],
     }
+
+
+def _limit_of(text: str | None) -> IPv4Network | IPv6Network | None:
+    """Return the source that was chosen, None where none is given.
+
+    An empty text is no source: a template that fails must not open to everybody.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_source(text)
+    except FieldError as error:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="invalid_source",
+            translation_placeholders={"source": text},
+        ) from error
 
 
 def deadline_of(duration: timedelta | None, until: datetime | None) -> datetime | None:
@@ -174,6 +247,7 @@ def _describe_opening(coordinator: PortForwardCoordinator, opening: Opening) -> 
         "address": f"{address}:{ports}" if address else None,
         "ipv6_address": f"[{address6}]:{forward.external_ports}" if address6 else None,
         "deadline": opening.deadline.isoformat() if opening.deadline else None,
+        "allowed_source": str(forward.allowed_source) if forward.allowed_source else None,
     }
 
 

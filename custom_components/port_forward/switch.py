@@ -1,13 +1,15 @@
-"""The switch of a forward: on while the router holds its port mapping."""
+"""The switches: that of a forward is on while the router holds its port mapping; and lockdown."""
 
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.switch import SwitchEntity
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .const import DOMAIN
 from .coordinator import PortForwardConfigEntry
-from .entity import ForwardEntity, async_add_for_forwards, translated_errors
+from .entity import ForwardEntity, RouterEntity, async_add_for_forwards, translated_errors
 from .exposure import async_guard_exposure
 from .forwards import ForwardSettings
 from .risk import risks_of
@@ -15,13 +17,17 @@ from .risk import risks_of
 # Routers fail under parallel requests; one command at a time.
 PARALLEL_UPDATES = 1
 
+# In the options of the lockdown switch in the entity registry: it has got its alias.
+_NAMED: Final = "named"
+
 
 async def async_setup_entry(
     hass: HomeAssistant,
     entry: PortForwardConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add a switch for each forward."""
+    """Add the one of the router and one for each forward."""
+    async_add_entities([LockdownSwitch(entry.runtime_data, "lockdown")])
     await async_add_for_forwards(
         entry,
         async_add_entities,
@@ -66,3 +72,47 @@ class ForwardSwitch(ForwardEntity, SwitchEntity):
         """Close the forward."""
         with translated_errors():
             await self.coordinator.async_close(self._forward_id, by=self._context)
+
+
+class LockdownSwitch(RouterEntity, SwitchEntity):
+    """Closes everything of ours on one router, and keeps it closed until it is off."""
+
+    _attr_translation_key = "lockdown"
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Let it be called by its name alone, and never wait."""
+        await super().async_added_to_hass()
+        # Not for what it is to stop: it would come after all that is to be opened.
+        self.parallel_updates = None
+        registry = er.async_get(self.hass)
+        entity = registry.entities[self.entity_id]
+        # Once: whoever takes the alias away does not want it.
+        if not entity.options.get(DOMAIN) and entity.original_name:
+            registry.async_update_entity(
+                self.entity_id, aliases=[*entity.aliases, entity.original_name]
+            )
+            registry.async_update_entity_options(self.entity_id, DOMAIN, {_NAMED: True})
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Tell that it can be used while the router is away: what cannot be closed now is later."""
+        return True
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Tell whether nothing can be opened."""
+        return self.coordinator.keeper.is_locked
+
+    @override
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Close everything, and open nothing from now on."""
+        with translated_errors():
+            await self.coordinator.keeper.lock(self.coordinator.forwards, by=self._context)
+
+    @override
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Let forwards be opened again."""
+        await self.coordinator.keeper.unlock()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.components.switch.const import DOMAIN as SWITCH_DOMAIN
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import Context, HomeAssistant, ServiceCall, State, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import entity_registry as er
@@ -89,6 +89,13 @@ def async_switches(hass: HomeAssistant) -> list[State]:
         for state in hass.states.async_all(SWITCH_DOMAIN)
         if (entity := registry.async_get(state.entity_id)) and _is_forward(entity)
     ]
+
+
+@callback
+def async_switches_of(hass: HomeAssistant, entry: ConfigEntry) -> list[er.RegistryEntry]:
+    """Return the switches of all forwards of a router."""
+    entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
+    return [entity for entity in entities if _is_forward(entity)]
 
 
 @callback

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from homeassistant.core import HomeAssistant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_components.port_forward.openings.ledger import (
+from custom_components.port_forward.openings import (
     Ledger,
     LedgerUnreadableError,
     Opening,
@@ -45,7 +45,7 @@ _mappings = st.builds(
     st.sampled_from(("", "198.51.100.7")),
 )
 _openings = st.builds(
-    lambda name, mappings, phase, opened, deadline, source, adopted: Opening(
+    lambda name, mappings, phase, opened, deadline, source, adopted, limit: Opening(
         forward=Forward(
             id=f"f{len(name)}",
             name=name,
@@ -62,6 +62,7 @@ _openings = st.builds(
         asked_at=opened,
         deadline=deadline,
         lease_until=deadline,
+        limit=limit,
     ),
     st.text(st.characters(codec="utf-8"), max_size=10),
     st.lists(_mappings, max_size=3),
@@ -70,6 +71,7 @@ _openings = st.builds(
     st.none() | _times,
     st.none() | st.just(IPv4Network("198.51.100.0/24")),
     st.none() | _mappings,
+    st.none() | st.ip_addresses().map(ip_network),
 )
 _odd = st.one_of(
     st.sampled_from((None, True, 0, -1, 1e300, -1e300, 2**63, [], {}, [[]], {"": {}}, "lost")),
@@ -160,9 +162,15 @@ async def test_what_is_written_is_read(
 
 
 async def _written(
-    hass: HomeAssistant, path: Path, openings: list[Opening], learned: dict[str, str]
+    hass: HomeAssistant,
+    path: Path,
+    openings: list[Opening],
+    learned: dict[str, str],
+    *,
+    is_locked: bool = False,
 ) -> bytes:
     ledger = Ledger(hass, "fuzz")
+    ledger.is_locked = is_locked
     ledger.learned = learned
     await ledger.record(*openings)
     return path.read_bytes()
@@ -215,15 +223,19 @@ async def test_any_bytes(hass: HomeAssistant, place: Path, content: bytes) -> No
 
 
 @inputs(10)
-@given(opening=_openings, data=st.data())
+@given(opening=_openings, is_locked=st.booleans(), data=st.data())
 async def test_a_file_that_was_cut(
-    hass: HomeAssistant, place: Path, opening: Opening, data: st.DataObject
+    hass: HomeAssistant, place: Path, opening: Opening, data: st.DataObject, *, is_locked: bool
 ) -> None:
-    """What a power cut leaves is never taken for a ledger with less in it."""
-    content = await _written(hass, place, [opening], {"a": "b"})
+    """What a power cut leaves is never taken for a ledger with less in it, or without lockdown."""
+    content = await _written(hass, place, [opening], {"a": "b"}, is_locked=is_locked)
     cut = data.draw(st.integers(0, len(content) - 1))
     count()
     assert await _load(hass, place, content[:cut]) is None
+    again = Ledger(hass, "fuzz")
+    await again.load()
+    legible = cut >= content.index(b'"learned"') + len(b'"learned"')
+    assert again.is_locked is (is_locked or not legible)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
@@ -35,6 +36,7 @@ from .conftest import (
 )
 
 FOREIGN = "127.0.0.9"
+LOCKDOWN = "switch.virtual_router_lockdown"
 
 type Remains = tuple[str, tuple[VirtualMapping, ...]]
 """The text of the ledger, and the rows of the router."""
@@ -152,6 +154,20 @@ async def renewed(house: House) -> None:
     await house.pass_time(minutes=31)
 
 
+async def made_by_another(house: House) -> None:
+    """Somebody else makes the very mappings of the forward."""
+    await house.open(minutes=5)
+    rows = [row for row in house.router.mappings if row.internal_host != FOREIGN]
+    await switch(house.hass, "turn_off")
+    for row in rows:
+        await house.router.wans[0].put(row)
+    await refresh(house.hass, house.entry)
+
+
+async def locked(house: House) -> None:
+    await switch(house.hass, "turn_on", LOCKDOWN)
+
+
 async def lost_and_restored(house: House) -> None:
     await house.router.restart(change_port=False)
     house.noted.clear()  # The router is one that has restarted, at every point.
@@ -194,6 +210,28 @@ async def test_killed_at_every_point_of(
         await house.start_from(remains)
         seen.add(judge(house, start, foreign))
     assert seen == outcomes
+
+
+@pytest.mark.parametrize("before", [opened, kept_open, made_by_another])
+async def test_killed_at_every_point_of_locking(
+    house: House, before: Callable[[House], Coroutine[None, None, None]]
+) -> None:
+    """As soon as the router was asked for anything, it ends locked and closed."""
+    await before(house)
+    house.noted.clear()
+    await locked(house)
+    house.note()
+    assert len(house.noted) > 2
+    foreign = foreign_of(house.noted[0])
+    for remains in list(house.noted):
+        await house.start_from(remains)
+        assert state_of(house.hass, LOCKDOWN) == "on"
+        assert list(house.router.mappings) == foreign
+        assert ledger_of(house.hass, house.entry)["openings"] == []
+        assert state_of(house.hass) == "off"
+        with pytest.raises(HomeAssistantError):
+            await house.open(minutes=5)
+        assert list(house.router.mappings) == foreign
 
 
 def foreign_of(remains: Remains) -> list[VirtualMapping]:

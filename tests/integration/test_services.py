@@ -61,6 +61,7 @@ async def test_open_answers_where_and_until_when(
             "address": f"203.0.113.7:{external_port}",
             "ipv6_address": None,
             "deadline": deadline.isoformat(),
+            "allowed_source": None,
         }
     }
     assert router.mappings[0].lease == 300

@@ -5,7 +5,9 @@ The only code that changes a router.
 
 from .activity import Activity, Kind, Reason
 from .keeper import Keeper
-from .ledger import Ledger, LedgerUnreadableError, Opening, Phase
+from .ledger import Ledger, LedgerUnreadableError
+from .limit import limited
+from .opening import Opening, Phase
 
 __all__ = [
     "Activity",
@@ -16,4 +18,5 @@ __all__ = [
     "Opening",
     "Phase",
     "Reason",
+    "limited",
 ]

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     TURNED_OFF = "turned_off"
     REMOVED_ELSEWHERE = "removed_elsewhere"
     FORWARD_EDITED = "forward_edited"
+    SOURCE_CHANGED = "source_changed"
     FORWARD_DELETED = "forward_deleted"
     ROUTER_DISABLED = "router_disabled"
     ROUTER_DELETED = "router_deleted"

@@ -9,23 +9,26 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
+from types import MappingProxyType
 
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
 from ..const import DOMAIN
-from ..routers.errors import (
-    RouterError,
-)
+from ..routers.errors import RouterError
 from ..routers.model import Forward, Listing, PortMapping, Snapshot
 from ..routers.router import Router
 from .activity import Activity, Kind, Reason, Teller
 from .journal import Journal, Source
-from .ledger import Ledger, Opening, Phase
+from .ledger import Ledger
+from .limit import limited
+from .opening import Opening, Phase
 from .operations import Operations
 from .reconcile import Reconciler, Wishes
 from .rules import planned
+from .shown import Shown
 from .to_the_end import to_the_end
 from .verdict import differs
 from .view import View
@@ -67,7 +70,7 @@ class Keeper:
         self._teller = Teller(on_activity, journal)
         self._lock = asyncio.Lock()
         self._stopped = False
-        self._plans: dict[str, tuple[Forward, tuple[PortMapping, ...]]] = {}
+        self._shown = Shown(router, ledger, self.view)
         self._do = Operations(
             hass,
             router,
@@ -79,7 +82,14 @@ class Keeper:
             renew=self._renew,
             retry=self._close_again,
         )
-        self._reconciler = Reconciler(router, ledger, self.view, self._do, self._teller)
+        self._reconciler = Reconciler(
+            router,
+            ledger,
+            self.view,
+            shown=self._shown,
+            operations=self._do,
+            teller=self._teller,
+        )
 
     @property
     def openings(self) -> Mapping[str, Opening]:
@@ -91,20 +101,14 @@ class Keeper:
         """The mappings of all openings."""
         return [m for opening in self._ledger.openings.values() for m in opening.mappings]
 
-    def is_open(self, forward_id: str, forward: Forward | None) -> bool:
-        """Tell whether the router holds a mapping of this forward now.
+    @property
+    def is_locked(self) -> bool:
+        """Tell whether lockdown is on: nothing is opened until it is off."""
+        return self._ledger.is_locked
 
-        One of several is enough: an open port must never show as closed. A
-        mapping that somebody else made, but that leads exactly where the
-        forward would, counts too.
-        """
-        opening = self._ledger.openings.get(forward_id)
-        if opening is None:
-            return forward is not None and any(map(self.view.holds, self._planned(forward)))
-        if any(map(self.view.holds, opening.mappings)):
-            return True
-        lists_all = self._router.capabilities.listing is Listing.FULL
-        return not lists_all and opening.phase is not Phase.LOST
+    def is_open(self, forward_id: str, forward: Forward | None) -> bool:
+        """Tell whether the router holds a mapping of this forward now, whoever made it."""
+        return self._shown.is_open(forward_id, forward)
 
     def is_sure(self, forward_id: str) -> bool:
         """Tell whether it is known if the forward is open.
@@ -123,12 +127,15 @@ class Keeper:
         forward: Forward,
         *,
         deadline: datetime | None = None,
+        limit: IPv4Network | IPv6Network | None = None,
         reason: Reason | None = None,
         by: Context | None = None,
     ) -> Opening:
         """Open `forward` until `deadline`, None for until closed; move that when it is open.
 
-        `reason` is why, where nobody asked for it.
+        `limit` lets in a part of the sources that the forward does, and counts
+        until it is closed or opened with another or none. `reason` is why,
+        where nobody asked for it.
         Raises RouterError when the router will not, HomeAssistantError when
         the ledger cannot be written; the router holds nothing of it then, or
         what it held before.
@@ -143,17 +150,26 @@ class Keeper:
                     raise ServiceValidationError(
                         translation_domain=DOMAIN, translation_key="in_the_past"
                     )
-                if held and (held.phase is Phase.CLOSING or differs(held.forward, forward)):
-                    await self._do.close([held], Reason.FORWARD_EDITED, by)
-                    held = None
+                forward = limited(forward, limit)
+                if held and held.phase is not Phase.CLOSING and not differs(held.forward, forward):
+                    mappings = held.mappings
+                else:
+                    # Before anything is closed: what cannot be opened changes nothing.
+                    mappings = planned(self._router, forward)
+                    if held:
+                        edited = held.limit == limit
+                        why = Reason.FORWARD_EDITED if edited else Reason.SOURCE_CHANGED
+                        await self._do.close([held], why, by)
+                        held = None
                 asked = Opening(
                     forward=forward,
-                    mappings=held.mappings if held else planned(self._router, forward),
+                    mappings=mappings,
                     phase=Phase.OPENING,
                     opened_at=held.opened_at if held else now,
                     asked_at=now,
                     deadline=deadline,
                     opened_by=by.user_id if by else None,
+                    limit=limit,
                 )
                 opening = await self._do.open(asked, held)
             except (RouterError, HomeAssistantError) as error:
@@ -189,25 +205,63 @@ class Keeper:
         """
         self._journal.note(forward_id, Source.COMMAND, "close", why=reason)
         async with self._turn():
-            opening = self._ledger.openings.get(forward_id)
-            if opening is None and forward is not None and self.is_open(forward_id, forward):
-                now = dt_util.utcnow()
-                opening = Opening(
-                    forward=forward,
-                    mappings=planned(self._router, forward),
-                    phase=Phase.CLOSING,
-                    opened_at=now,
-                    asked_at=now,
-                )
+            opening = self._shown.to_close(forward_id, forward)
             if opening is not None:
                 await self._do.close([opening], reason, by)
 
     @to_the_end
-    async def close_all(self, reason: Reason, *, by: Context | None = None) -> None:
-        """Close every opening; raises the first RouterError after trying all."""
+    async def close_all(
+        self,
+        reason: Reason,
+        forwards: Mapping[str, Forward | None] = MappingProxyType({}),
+        *,
+        by: Context | None = None,
+    ) -> None:
+        """Close every opening, and of `forwards` what somebody else made.
+
+        Raises the first RouterError after trying all.
+        """
         self._journal.note("", Source.COMMAND, "close_all", why=reason)
         async with self._turn():
-            await self._do.close(self._ledger.openings.values(), reason, by)
+            await self._do.close(self._shown.all_to_close(forwards), reason, by)
+
+    @to_the_end
+    async def lock(
+        self, forwards: Mapping[str, Forward | None], *, by: Context | None = None
+    ) -> None:
+        """Turn lockdown on: close all as `close_all` does, and open nothing until `unlock`.
+
+        Raises RouterError for what could not be closed, or HomeAssistantError
+        when the disk does not take it. Lockdown is on all the same, and both
+        are tried again.
+        """
+        self._journal.note("", Source.COMMAND, "lock")
+        # Not only when its turn has come: what waits there to be opened is refused.
+        self._ledger.is_locked = True
+        async with self._turn():
+            closing = self._shown.all_to_close(forwards)
+            unsaved: HomeAssistantError | None = None
+            try:
+                await self._ledger.lock(
+                    *(opening.within(Phase.CLOSING, Reason.LOCKDOWN) for opening in closing)
+                )
+            except HomeAssistantError as error:
+                unsaved = error
+            self.view.update()
+            await self._do.close(closing, Reason.LOCKDOWN, by)
+            if unsaved:
+                raise unsaved
+
+    @to_the_end
+    async def unlock(self) -> None:
+        """Turn lockdown off, which opens nothing.
+
+        Raises HomeAssistantError when the disk does not take it; it stays on then.
+        """
+        self._journal.note("", Source.COMMAND, "unlock")
+        async with self._turn():
+            await self._ledger.unlock()
+            self.view.update()
 
     async def stop(self) -> None:
         """Stop for good, after what is under way; the router keeps its mappings.
@@ -285,15 +339,3 @@ class Keeper:
             except (RouterError, HomeAssistantError) as error:
                 self._journal.note(forward_id, Source.ACTIVITY, "renewal_failed", error=error)
                 self._do.note_unrenewed(opening, error)
-
-    def _planned(self, forward: Forward) -> tuple[PortMapping, ...]:
-        """Return what opening would ask for, thought out once for each look at the router."""
-        known = self._plans.get(forward.id)
-        if known and known[0] is forward:
-            return known[1]
-        try:
-            plan = planned(self._router, forward)
-        except RouterError:
-            plan = ()  # What this router can never hold is not open.
-        self._plans[forward.id] = forward, plan
-        return plan

@@ -5,13 +5,10 @@ and goes on, and postpones writes while Home Assistant stops; a port must not
 be opened on such a promise. Here a write has happened, or it raised.
 """
 
+import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
-from typing import NotRequired, TypedDict, cast
+from typing import Final, cast
 
 import voluptuous as vol
 from homeassistant.core import HomeAssistant
@@ -22,92 +19,43 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.json import load_json_object
 
 from ..const import DOMAIN
-from ..kept_mapping import MappingJson, mapping_from_json, mapping_to_json
-from ..routers.model import Forward, PortMapping, PortRange, Protocol, Snapshot
-from .activity import Reason
-from .stored import STORED
+from ..routers.model import Snapshot
+from .opening import Opening
+from .stored import (
+    STORED,
+    LedgerJson,
+    opening_from_json,
+    opening_to_json,
+    seen_from_json,
+    seen_to_json,
+)
 
-_VERSION = 1
+_VERSION: Final = 1
 
-
-class Phase(StrEnum):
-    """How far an opening has come, so that a restart knows what it may find.
-
-    OPENING: the router may hold some of the mappings. OPEN: it held them all.
-    LOST: the router lost them and they are to be made again. CLOSING: whatever
-    it still holds has to go.
-    """
-
-    OPENING = "opening"
-    OPEN = "open"
-    LOST = "lost"
-    CLOSING = "closing"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Opening:
-    """One period in which a forward is open.
-
-    `forward` is as it was when opened, whatever the user has edited since.
-    `deadline` is when it has to be closed, None for until somebody closes it;
-    `asked_at` is when that was last said. `lease_until` is when the router
-    lets go of the mappings unless they are renewed; None when it does not.
-    `opened_by` is the id of the user who opened it, `reason` why it is lost or
-    being closed. All times are UTC.
-    """
-
-    forward: Forward
-    mappings: tuple[PortMapping, ...]
-    phase: Phase
-    opened_at: datetime
-    asked_at: datetime
-    deadline: datetime | None = None
-    opened_by: str | None = None
-    lease_until: datetime | None = None
-    reason: Reason | None = None
-
-    @property
-    def external_ports(self) -> str:
-        """Where it can be reached from outside: `8080`, or `tcp 8080, udp 8081` where they differ.
-
-        The router may have granted others than the forward asks for.
-        """
-        granted: dict[str, list[str]] = {}
-        for mapping in self.mappings:
-            for protocol in mapping.protocols:
-                granted.setdefault(protocol, []).append(str(mapping.external_ports))
-        asked = {str(self.forward.external_ports), *map(str, self.forward.external_ports)}
-        if all(asked.issuperset(ports) for ports in granted.values()):
-            return str(self.forward.external_ports)
-        ports = {protocol: ", ".join(dict.fromkeys(rows)) for protocol, rows in granted.items()}
-        if len(set(ports.values())) == 1:
-            return next(iter(ports.values()))
-        return ", ".join(f"{protocol} {rows}" for protocol, rows in ports.items())
-
-    def within(self, phase: Phase, reason: Reason | None = None) -> Opening:
-        """Return the same opening in another phase, for this reason or the one it has."""
-        return replace(self, phase=phase, reason=reason or self.reason)
-
-    def is_overdue(self, now: datetime) -> bool:
-        """Tell whether it should be closed by now."""
-        return self.deadline is not None and self.deadline <= now
+# How a ledger begins that was written while lockdown was off: whether it is on
+# is written before everything that is long.
+_NOT_LOCKED: Final = re.compile(rb'\s*\{\s*"version":\s*\d+,\s*"learned"')
 
 
 class LedgerUnreadableError(HomeAssistantError):
-    """The file is damaged; it was kept aside under `kept_as`."""
+    """The file is damaged; it was kept aside under `kept_as`.
 
-    def __init__(self, kept_as: Path) -> None:
-        """Take the path of the kept file."""
+    `may_be_locked` unless what is left of it says that lockdown was off.
+    """
+
+    def __init__(self, kept_as: Path, *, may_be_locked: bool) -> None:
+        """Take the path of the kept file and what it says of lockdown."""
         super().__init__(
             translation_domain=DOMAIN,
             translation_key="ledger_unreadable",
             translation_placeholders={"path": str(kept_as)},
         )
         self.kept_as = kept_as
+        self.may_be_locked = may_be_locked
 
 
 class Ledger:
-    """The openings of one router, and what its driver has learned of it.
+    """The openings of one router, whether it is locked, and what its driver has learned of it.
 
     Changes are awaited until they are on disk, atomically. Raises
     HomeAssistantError when the disk does not take them, and then keeps what it
@@ -127,6 +75,8 @@ class Ledger:
         # be openings that only the router knows of. Kept on the disk, as the
         # router may be away now and Home Assistant be restarted before it is back.
         self.is_lost = False
+        # True while lockdown is on: nothing may be opened.
+        self.is_locked = False
         # What is written of each opening, with the opening that it was made of:
         # the whole file is written each time, and most of it is as it was.
         self._written: dict[str, tuple[Opening, json_fragment]] = {}
@@ -139,14 +89,16 @@ class Ledger:
         """
         try:
             stored, openings = await self._hass.async_add_executor_job(_read, self._path)
-        except LedgerUnreadableError:
+        except LedgerUnreadableError as error:
             self.is_lost = True
+            self.is_locked = error.may_be_locked
             raise
         self.is_lost = stored.get("lost", False)
+        self.is_locked = stored.get("lockdown", False)
         self.learned = stored.get("learned", {})
         self.openings = {opening.forward.id: opening for opening in openings}
         if seen := stored.get("last_seen"):
-            self.last_seen = _seen_from_json(seen)
+            self.last_seen = seen_from_json(seen)
 
     async def record(self, *openings: Opening) -> None:
         """Put `openings` in place of those of the same forwards."""
@@ -172,6 +124,27 @@ class Ledger:
         self.is_unsaved = True
         await self._save(self.openings)
 
+    async def lock(self, *openings: Opening) -> None:
+        """Turn lockdown on and `mark` openings, whether or not the disk takes it."""
+        self.is_locked = True
+        await self.mark(*openings)
+
+    async def unlock(self) -> None:
+        """Turn lockdown off; it stays on when the disk does not take it."""
+        self.is_locked = False
+        try:
+            await self._save(self.openings)
+        except HomeAssistantError:
+            self.is_locked = True
+            raise
+
+    async def begin_anew(self) -> None:
+        """Forget all of this router, as another one takes its place. Lockdown is the user's."""
+        self.learned = {}
+        self.last_seen = None
+        self.is_lost = False
+        await self._save({})
+
     def note_found(self) -> None:
         """All that only the router knew of is in here again; on disk with the next change."""
         self.is_lost = False
@@ -183,19 +156,14 @@ class Ledger:
 
     async def _save(self, openings: dict[str, Opening]) -> None:
         data: dict[str, object] = {
-            "version": _VERSION,
+            **_head(is_locked=self.is_locked),
             "learned": self.learned,
             "openings": self._write_out(openings),
         }
         if self.is_lost:
             data["lost"] = True
         if self.last_seen:
-            uptime = self.last_seen.uptime
-            data["last_seen"] = {
-                "taken_at": self.last_seen.taken_at.isoformat(),
-                "uptime": None if uptime is None else uptime.total_seconds(),
-                "boot_id": self.last_seen.boot_id,
-            }
+            data["last_seen"] = seen_to_json(self.last_seen)
         await self._hass.async_add_executor_job(_write, self._path, data)
         self.openings = openings
         self.is_unsaved = False
@@ -205,50 +173,17 @@ class Ledger:
         for forward_id, opening in openings.items():
             written = self._written.get(forward_id)
             if written is None or written[0] is not opening:
-                text = cached_json_fragment(_opening_to_json(opening))
+                text = cached_json_fragment(opening_to_json(opening))
                 self._written[forward_id] = (opening, text)
         for forward_id in self._written.keys() - openings.keys():
             del self._written[forward_id]
         return [self._written[forward_id][1] for forward_id in openings]
 
 
-class _ForwardJson(TypedDict):
-    id: str
-    name: str
-    internal_host: str | None
-    internal_host6: NotRequired[str | None]
-    protocols: list[str]
-    external_ports: str
-    internal_ports: str
-    allowed_source: str | None
-    any_external_port: NotRequired[bool]
-    adopted: NotRequired[MappingJson | None]
-
-
-class _OpeningJson(TypedDict):
-    forward: _ForwardJson
-    mappings: list[MappingJson]
-    phase: str
-    opened_at: str
-    asked_at: str
-    deadline: str | None
-    opened_by: str | None
-    lease_until: str | None
-    reason: str | None
-
-
-class _SeenJson(TypedDict):
-    taken_at: str
-    uptime: float | None
-    boot_id: NotRequired[str | None]
-
-
-class _LedgerJson(TypedDict):
-    version: int
-    learned: dict[str, str]
-    openings: list[_OpeningJson]
-    last_seen: NotRequired[_SeenJson]
-    lost: NotRequired[bool]
+def _head(*, is_locked: bool) -> dict[str, object]:
+    """Return how the file begins; `_NOT_LOCKED` relies on it."""
+    version: dict[str, object] = {"version": _VERSION}
+    return version | {"lockdown": True} if is_locked else version
 
 
 def _write(path: Path, data: dict[str, object]) -> None:
@@ -256,93 +191,28 @@ def _write(path: Path, data: dict[str, object]) -> None:
     save_json(str(path), data, private=True, atomic_writes=True)
 
 
-def _read(path: Path) -> tuple[_LedgerJson, list[Opening]]:
-    empty: _LedgerJson = {"version": _VERSION, "learned": {}, "openings": []}
+def _read(path: Path) -> tuple[LedgerJson, list[Opening]]:
+    empty: LedgerJson = {"version": _VERSION, "learned": {}, "openings": []}
     try:
-        stored = cast("_LedgerJson", load_json_object(path, default={})) or empty
+        stored = cast("LedgerJson", load_json_object(path, default={})) or empty
         STORED(stored)
-        openings = list(map(_opening_from_json, stored["openings"]))
+        openings = list(map(opening_from_json, stored["openings"]))
     except (HomeAssistantError, vol.Invalid, ValueError) as error:
         kept_as = path.with_name(f"{path.name}.corrupt.{dt_util.utcnow():%Y-%m-%dT%H-%M-%S}")
         path.replace(kept_as)
+        # On the safe side: lockdown that is on for no reason opens no port, and
+        # the user is told; lockdown that is forgotten would let others open one.
+        may_be_locked = not _NOT_LOCKED.match(_beginning(kept_as))
         with suppress(HomeAssistantError):  # Logged by Home Assistant.
-            _write(path, {**empty, "lost": True})
-        raise LedgerUnreadableError(kept_as) from error
+            _write(path, {**_head(is_locked=may_be_locked), "openings": [], "lost": True})
+        raise LedgerUnreadableError(kept_as, may_be_locked=may_be_locked) from error
     return stored, openings
 
 
-def _seen_from_json(data: _SeenJson) -> Snapshot:
-    uptime = data["uptime"]
-    return Snapshot(
-        taken_at=datetime.fromisoformat(data["taken_at"]),
-        uptime=None if uptime is None else timedelta(seconds=uptime),
-        boot_id=data.get("boot_id"),
-        external_address=None,
-        connected=None,
-        mappings=(),
-    )
-
-
-def _forward_to_json(forward: Forward) -> _ForwardJson:
-    return {
-        "id": forward.id,
-        "name": forward.name,
-        "internal_host": _text(forward.internal_host),
-        "internal_host6": _text(forward.internal_host6),
-        "protocols": list(forward.protocols),
-        "external_ports": str(forward.external_ports),
-        "internal_ports": str(forward.internal_ports),
-        "allowed_source": _text(forward.allowed_source),
-        "any_external_port": forward.any_external_port,
-        "adopted": mapping_to_json(forward.adopted) if forward.adopted else None,
-    }
-
-
-def _forward_from_json(data: _ForwardJson) -> Forward:
-    host, host6 = data["internal_host"], data.get("internal_host6")
-    source, adopted = data["allowed_source"], data.get("adopted")
-    return Forward(
-        id=data["id"],
-        name=data["name"],
-        internal_host=IPv4Address(host) if host else None,
-        internal_host6=IPv6Address(host6) if host6 else None,
-        protocols=tuple(map(Protocol, data["protocols"])),
-        external_ports=PortRange.parse(data["external_ports"]),
-        internal_ports=PortRange.parse(data["internal_ports"]),
-        allowed_source=ip_network(source) if source else None,
-        any_external_port=data.get("any_external_port", False),
-        adopted=mapping_from_json(adopted) if adopted else None,
-    )
-
-
-def _text(value: object | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _opening_to_json(opening: Opening) -> _OpeningJson:
-    return {
-        "forward": _forward_to_json(opening.forward),
-        "mappings": [mapping_to_json(mapping) for mapping in opening.mappings],
-        "phase": opening.phase,
-        "opened_at": opening.opened_at.isoformat(),
-        "asked_at": opening.asked_at.isoformat(),
-        "deadline": opening.deadline.isoformat() if opening.deadline else None,
-        "opened_by": opening.opened_by,
-        "lease_until": opening.lease_until.isoformat() if opening.lease_until else None,
-        "reason": opening.reason,
-    }
-
-
-def _opening_from_json(data: _OpeningJson) -> Opening:
-    deadline, lease_until, reason = data["deadline"], data["lease_until"], data["reason"]
-    return Opening(
-        forward=_forward_from_json(data["forward"]),
-        mappings=tuple(map(mapping_from_json, data["mappings"])),
-        phase=Phase(data["phase"]),
-        opened_at=datetime.fromisoformat(data["opened_at"]),
-        asked_at=datetime.fromisoformat(data["asked_at"]),
-        deadline=datetime.fromisoformat(deadline) if deadline else None,
-        opened_by=data["opened_by"],
-        lease_until=datetime.fromisoformat(lease_until) if lease_until else None,
-        reason=Reason(reason) if reason else None,
-    )
+def _beginning(path: Path) -> bytes:
+    """Return as much as tells of lockdown, nothing where the disk does not give it."""
+    try:
+        with path.open("rb") as file:
+            return file.read(100)
+    except OSError:
+        return b""

@@ -12,16 +12,17 @@ from functools import partial
 from typing import Final
 
 from homeassistant.core import Context, HomeAssistant
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
-from ..const import LOGGER
+from ..const import DOMAIN, LOGGER
 from ..routers.errors import RouterError, RouterUnreachableError
 from ..routers.model import Leases, PortMapping
 from ..routers.router import Router
 from .activity import Kind, Reason, Teller
 from .alarms import Deadlines, Timers
-from .ledger import Ledger, Opening, Phase
+from .ledger import Ledger
+from .opening import Opening, Phase
 from .rules import make, unmake
 from .view import View
 
@@ -84,6 +85,9 @@ class Operations:
 
         Raises RouterError and HomeAssistantError; then nothing has changed.
         """
+        # Whatever opens, for whatever reason, comes through here.
+        if self._ledger.is_locked:
+            raise ServiceValidationError(translation_domain=DOMAIN, translation_key="lockdown")
         if held is None:
             await self._ledger.record(asked)
         try:

@@ -25,10 +25,13 @@ from ..routers.model import Forward, Listing, Snapshot
 from ..routers.router import Router
 from .activity import Kind, Reason, Teller
 from .journal import Source
-from .ledger import Ledger, Opening, Phase
+from .ledger import Ledger
+from .limit import limited
+from .opening import Opening, Phase
 from .operations import Operations, lease_end
 from .recovery import openings_found, strays_found
 from .rules import planned
+from .shown import Shown
 from .verdict import Evidence, Verdict, judge
 from .view import View
 
@@ -51,13 +54,21 @@ class Wishes:
 class Reconciler:
     """Brings the openings of one router in order."""
 
-    def __init__(
-        self, router: Router, ledger: Ledger, view: View, operations: Operations, teller: Teller
+    def __init__(  # noqa: PLR0913  all that there is of one router
+        self,
+        router: Router,
+        ledger: Ledger,
+        view: View,
+        *,
+        shown: Shown,
+        operations: Operations,
+        teller: Teller,
     ) -> None:
         """Take the router and all that is kept of it."""
         self._router = router
         self._ledger = ledger
         self._view = view
+        self._shown = shown
         self._do = operations
         self._teller = teller
         # Forwards that could not be brought in order, so that it is logged once.
@@ -74,6 +85,9 @@ class Reconciler:
                 await self._recover(snapshot, wishes.forwards)
             if self._ledger.is_unsaved:
                 await self._ledger.strike()
+        closing: list[Opening] = []
+        if self._ledger.is_locked:
+            wishes, closing = self._locked(wishes)
         # What is open and should not be comes first, and together.
         judged = [
             (self._judge(opening, wishes, lost=lost), opening)
@@ -88,12 +102,26 @@ class Reconciler:
             await self._do.close_quietly(
                 [o for judgement, o in judged if judgement is verdict], reason
             )
-        await self._do.close_quietly(
-            _closing(o, wishes) for judgement, o in judged if judgement is Verdict.CLOSE_BARRED
-        )
+        closing += [_closing(o, wishes) for verdict, o in judged if verdict is Verdict.CLOSE_BARRED]
+        await self._do.close_quietly(closing)
         async for opening in in_pieces(tuple(self._ledger.openings.values())):
             if opening.phase is not Phase.CLOSING:
                 await self._try_to_settle(opening, wishes, lost=lost)
+
+    def _locked(self, wishes: Wishes) -> tuple[Wishes, list[Opening]]:
+        """Bar everything; return what is to be closed besides what is in the ledger.
+
+        That is what somebody switched on at the router meanwhile, and what was
+        open when Home Assistant was killed in the middle of locking.
+        """
+        known = self._ledger.openings
+        everything = dict.fromkeys((*known, *wishes.forwards), Reason.LOCKDOWN)
+        unknown = [
+            opening.within(Phase.CLOSING, Reason.LOCKDOWN)
+            for opening in self._shown.all_to_close(wishes.forwards)
+            if opening.forward.id not in known
+        ]
+        return replace(wishes, barred={**everything, **wishes.barred}), unknown
 
     async def _recover(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
         """Fill a ledger that was lost from what the router shows, and close what has no forward."""
@@ -160,7 +188,7 @@ class Reconciler:
         elif verdict is Verdict.RESTORE:
             await self._restore(opening, Reason.ROUTER_RESTARTED if lost else Reason.LEASE_RAN_OUT)
         elif verdict is Verdict.MOVE and wanted:
-            await self._move(opening, wanted)
+            await self._move(opening, limited(wanted, opening.limit))
         elif verdict is Verdict.DROP_HALF_MADE:
             await self._do.remove(opening)
             await self._ledger.strike(opening.forward.id)
@@ -238,6 +266,7 @@ _CLOSED_FIRST = {
     Verdict.CLOSE: None,
     Verdict.CLOSE_DELETED: Reason.FORWARD_DELETED,
     Verdict.CLOSE_OVERDUE: Reason.TIME_UP,
+    Verdict.CLOSE_UNLIMITED: Reason.FORWARD_EDITED,
 }
 
 

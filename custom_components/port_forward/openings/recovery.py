@@ -6,7 +6,7 @@ from datetime import datetime
 from ..const import DEFAULT_CLOSE_AFTER
 from ..routers.model import Forward, PortMapping, Snapshot
 from ..routers.router import Router
-from .ledger import Opening, Phase
+from .opening import Opening, Phase
 from .rules import planned
 
 

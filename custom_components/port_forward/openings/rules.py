@@ -10,7 +10,7 @@ from ..routers.errors import (
 )
 from ..routers.model import Forward, PortMapping, Snapshot
 from ..routers.router import Router
-from .ledger import Opening, Phase
+from .opening import Opening, Phase
 
 
 def planned(router: Router, forward: Forward) -> tuple[PortMapping, ...]:

@@ -1,14 +1,19 @@
-"""What the file of the ledger may hold.
+"""What the file of the ledger may hold, and how it is written and read.
 
 Whatever is not so is found when the file is read, where it is kept aside and
 told of, and not when a port is to be closed.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import NotRequired, TypedDict
 
 import voluptuous as vol
 
-from ..kept_mapping import MAPPING, PROTOCOLS
+from ..kept_mapping import MAPPING, PROTOCOLS, MappingJson, mapping_from_json, mapping_to_json
+from ..routers.model import Forward, PortRange, Protocol, Snapshot
+from .activity import Reason
+from .opening import Opening, Phase
 
 _LONGEST_UPTIME = 2**32  # seconds; the counter of UPnP has 32 bits
 
@@ -49,6 +54,7 @@ _OPENING = {
     vol.Required("opened_by"): _optional(str),
     vol.Required("lease_until"): _optional(_time),
     vol.Required("reason"): _optional(str),
+    "limit": _optional(str),
 }
 _SEEN = {
     vol.Required("taken_at"): _time,
@@ -64,7 +70,149 @@ STORED = vol.Schema(
         "learned": {str: str},
         "last_seen": _optional(_SEEN),
         "lost": bool,
+        "lockdown": bool,
     },
     extra=vol.ALLOW_EXTRA,
 )
 """Raises vol.Invalid; what it returns is not needed."""
+
+
+class ForwardJson(TypedDict):
+    """A forward as it was when it was opened."""
+
+    id: str
+    name: str
+    internal_host: str | None
+    internal_host6: NotRequired[str | None]
+    protocols: list[str]
+    external_ports: str
+    internal_ports: str
+    allowed_source: str | None
+    any_external_port: NotRequired[bool]
+    adopted: NotRequired[MappingJson | None]
+
+
+class OpeningJson(TypedDict):
+    """One opening; times are ISO 8601 in UTC."""
+
+    forward: ForwardJson
+    mappings: list[MappingJson]
+    phase: str
+    opened_at: str
+    asked_at: str
+    deadline: str | None
+    opened_by: str | None
+    lease_until: str | None
+    reason: str | None
+    limit: NotRequired[str | None]
+
+
+class SeenJson(TypedDict):
+    """What the router said of itself at the last look; uptime in seconds."""
+
+    taken_at: str
+    uptime: float | None
+    boot_id: NotRequired[str | None]
+
+
+class LedgerJson(TypedDict):
+    """The whole file."""
+
+    version: int
+    learned: dict[str, str]
+    openings: list[OpeningJson]
+    last_seen: NotRequired[SeenJson]
+    lost: NotRequired[bool]
+    lockdown: NotRequired[bool]
+
+
+def seen_to_json(seen: Snapshot) -> SeenJson:
+    """Return what is kept of the last look at the router."""
+    return {
+        "taken_at": seen.taken_at.isoformat(),
+        "uptime": None if seen.uptime is None else seen.uptime.total_seconds(),
+        "boot_id": seen.boot_id,
+    }
+
+
+def seen_from_json(data: SeenJson) -> Snapshot:
+    """Return the last look, of which no mapping is kept."""
+    uptime = data["uptime"]
+    return Snapshot(
+        taken_at=datetime.fromisoformat(data["taken_at"]),
+        uptime=None if uptime is None else timedelta(seconds=uptime),
+        boot_id=data.get("boot_id"),
+        external_address=None,
+        connected=None,
+        mappings=(),
+    )
+
+
+def _forward_to_json(forward: Forward) -> ForwardJson:
+    return {
+        "id": forward.id,
+        "name": forward.name,
+        "internal_host": _text(forward.internal_host),
+        "internal_host6": _text(forward.internal_host6),
+        "protocols": list(forward.protocols),
+        "external_ports": str(forward.external_ports),
+        "internal_ports": str(forward.internal_ports),
+        "allowed_source": _text(forward.allowed_source),
+        "any_external_port": forward.any_external_port,
+        "adopted": mapping_to_json(forward.adopted) if forward.adopted else None,
+    }
+
+
+def _forward_from_json(data: ForwardJson) -> Forward:
+    host, host6 = data["internal_host"], data.get("internal_host6")
+    source, adopted = data["allowed_source"], data.get("adopted")
+    return Forward(
+        id=data["id"],
+        name=data["name"],
+        internal_host=IPv4Address(host) if host else None,
+        internal_host6=IPv6Address(host6) if host6 else None,
+        protocols=tuple(map(Protocol, data["protocols"])),
+        external_ports=PortRange.parse(data["external_ports"]),
+        internal_ports=PortRange.parse(data["internal_ports"]),
+        allowed_source=ip_network(source) if source else None,
+        any_external_port=data.get("any_external_port", False),
+        adopted=mapping_from_json(adopted) if adopted else None,
+    )
+
+
+def _text(value: object | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def opening_to_json(opening: Opening) -> OpeningJson:
+    """Return what is kept of an opening: all of it."""
+    return {
+        "forward": _forward_to_json(opening.forward),
+        "mappings": [mapping_to_json(mapping) for mapping in opening.mappings],
+        "phase": opening.phase,
+        "opened_at": opening.opened_at.isoformat(),
+        "asked_at": opening.asked_at.isoformat(),
+        "deadline": opening.deadline.isoformat() if opening.deadline else None,
+        "opened_by": opening.opened_by,
+        "lease_until": opening.lease_until.isoformat() if opening.lease_until else None,
+        "reason": opening.reason,
+        "limit": _text(opening.limit),
+    }
+
+
+def opening_from_json(data: OpeningJson) -> Opening:
+    """Return the opening; raises ValueError for one that cannot be."""
+    deadline, lease_until, reason = data["deadline"], data["lease_until"], data["reason"]
+    limit = data.get("limit")
+    return Opening(
+        forward=_forward_from_json(data["forward"]),
+        mappings=tuple(map(mapping_from_json, data["mappings"])),
+        phase=Phase(data["phase"]),
+        opened_at=datetime.fromisoformat(data["opened_at"]),
+        asked_at=datetime.fromisoformat(data["asked_at"]),
+        deadline=datetime.fromisoformat(deadline) if deadline else None,
+        opened_by=data["opened_by"],
+        lease_until=datetime.fromisoformat(lease_until) if lease_until else None,
+        reason=Reason(reason) if reason else None,
+        limit=ip_network(limit) if limit else None,
+    )

@@ -4,8 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from homeassistant.exceptions import ServiceValidationError
+
 from ..routers.model import Forward
-from .ledger import Opening, Phase
+from .limit import limited
+from .opening import Opening, Phase
 
 # A lease is asked in whole seconds and never for longer than remains, so the
 # router may be a little earlier than the deadline. That is no loss.
@@ -20,6 +23,7 @@ class Verdict(Enum):
     CLOSE_OVERDUE = auto()
     CLOSE_DELETED = auto()
     CLOSE_BARRED = auto()
+    CLOSE_UNLIMITED = auto()
     DROP_HALF_MADE = auto()
     MOVE = auto()
     RESTORE = auto()
@@ -63,8 +67,13 @@ def judge(opening: Opening, evidence: Evidence) -> Verdict:
 
 def _judge_open(opening: Opening, evidence: Evidence) -> Verdict:
     """Judge an opening that should be open."""
-    if evidence.wanted and differs(opening.forward, evidence.wanted):
-        return Verdict.MOVE
+    if evidence.wanted:
+        try:
+            wanted = limited(evidence.wanted, opening.limit)
+        except ServiceValidationError:
+            return Verdict.CLOSE_UNLIMITED
+        if differs(opening.forward, wanted):
+            return Verdict.MOVE
     if opening.phase is Phase.LOST:
         return Verdict.RESTORE
     if evidence.complete or opening.is_overdue(evidence.now + _ABOUT_TO_END):

@@ -1,0 +1,75 @@
+"""Which forwards show as open, and what there is to close of them."""
+
+from collections.abc import Mapping
+
+from homeassistant.util import dt as dt_util
+
+from ..routers.errors import RouterError
+from ..routers.model import Forward, Listing, PortMapping
+from ..routers.router import Router
+from .ledger import Ledger
+from .opening import Opening, Phase
+from .rules import planned
+from .view import View
+
+
+class Shown:
+    """What the ledger and the newest view of the router tell of the forwards."""
+
+    def __init__(self, router: Router, ledger: Ledger, view: View) -> None:
+        """Take the router and all that is known of it."""
+        self._router = router
+        self._ledger = ledger
+        self._view = view
+        self._plans: dict[str, tuple[Forward, tuple[PortMapping, ...]]] = {}
+
+    def is_open(self, forward_id: str, forward: Forward | None) -> bool:
+        """Tell whether the router holds a mapping of this forward now.
+
+        One of several is enough: an open port must never show as closed. A
+        mapping that somebody else made, but that leads exactly where the
+        forward would, counts too.
+        """
+        opening = self._ledger.openings.get(forward_id)
+        if opening is None:
+            return forward is not None and any(map(self._view.holds, self._planned(forward)))
+        if any(map(self._view.holds, opening.mappings)):
+            return True
+        lists_all = self._router.capabilities.listing is Listing.FULL
+        return not lists_all and opening.phase is not Phase.LOST
+
+    def to_close(self, forward_id: str, forward: Forward | None) -> Opening | None:
+        """Return what has to be closed that the forward is closed, None where nothing has to be.
+
+        That is its opening, whatever the router shows of it, or else the
+        mappings that somebody else made.
+        """
+        opening = self._ledger.openings.get(forward_id)
+        if opening is None and forward is not None and self.is_open(forward_id, forward):
+            now = dt_util.utcnow()
+            opening = Opening(
+                forward=forward,
+                mappings=self._planned(forward),
+                phase=Phase.CLOSING,
+                opened_at=now,
+                asked_at=now,
+            )
+        return opening
+
+    def all_to_close(self, forwards: Mapping[str, Forward | None]) -> list[Opening]:
+        """Return what has to be closed that every forward is, and every opening without one."""
+        ids = self._ledger.openings | dict(forwards)
+        found = (self.to_close(forward_id, forwards.get(forward_id)) for forward_id in ids)
+        return list(filter(None, found))
+
+    def _planned(self, forward: Forward) -> tuple[PortMapping, ...]:
+        """Return what opening would ask for, thought out once for each look at the router."""
+        known = self._plans.get(forward.id)
+        if known and known[0] is forward:
+            return known[1]
+        try:
+            plan = planned(self._router, forward)
+        except RouterError:
+            plan = ()  # What this router can never hold is not open.
+        self._plans[forward.id] = forward, plan
+        return plan
