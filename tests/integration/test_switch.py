@@ -271,10 +271,12 @@ async def test_a_command_writes_the_states_of_no_other_forward(
         if state.last_reported != before[state.entity_id]
     }
     assert written == {
+        "button.virtual_router_close_all",
         "event.camera_activity",
         "event.virtual_router_activity",
         "sensor.camera_closes_at",
         "sensor.virtual_router_external_ip_address",
         "sensor.virtual_router_open_forwards",
         "switch.camera",
+        "switch.virtual_router_lockdown",
     }
