@@ -111,7 +111,8 @@ async def test_what_the_editor_fills_into_actions_is_accepted(
     actions = hass.services.async_services_for_domain("port_forward")
     for key, action in actions.items():
         assert action.schema
-        target = {} if key == "list_mappings" else {"entity_id": "switch.camera"}
+        for_forwards = key not in {"close_all", "list_mappings"}
+        target = {"entity_id": "switch.camera"} if for_forwards else {}
         for name, field in fields("services", key).items():
             assert name in action.schema(target | {name: field["example"]})
         if not any(field.get("required") for field in fields("services", key).values()):

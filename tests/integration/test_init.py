@@ -57,6 +57,8 @@ async def test_devices_and_entities(
         "switch.camera": subentry.subentry_id,
         "event.camera_activity": subentry.subentry_id,
         "event.virtual_router_activity": None,
+        "button.virtual_router_close_all": None,
+        "switch.virtual_router_lockdown": None,
         "sensor.camera_closes_at": subentry.subentry_id,
         "sensor.virtual_router_external_ip_address": None,
         "sensor.virtual_router_open_forwards": None,
