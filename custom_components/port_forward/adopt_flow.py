@@ -5,16 +5,24 @@ from functools import partial
 from typing import Any
 
 import voluptuous as vol
-from homeassistant.config_entries import ConfigSubentry, ConfigSubentryFlow, SubentryFlowResult
+from homeassistant.config_entries import (
+    ConfigEntryState,
+    ConfigSubentry,
+    ConfigSubentryFlow,
+    SubentryFlowResult,
+)
 from homeassistant.const import CONF_NAME
 from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
 
 from .adoption import async_labels, describe
+from .backend import make_router
 from .const import CONF_ADOPTED, SUBENTRY_TYPE_FORWARD
 from .forward_form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, to_form
 from .forwards import FieldError, ForwardSettings, check_free, check_name
+from .idle import check_idle
 from .kept_mapping import mapping_from_json, mapping_to_json
 from .routers.model import PortMapping
+from .routers.router import Router
 
 _CONF_RULE = "rule"
 
@@ -102,9 +110,16 @@ class AdoptingSubentryFlow(ConfigSubentryFlow):
             if CONF_NAME in data:
                 check_name(data[CONF_NAME])
             check_free(ForwardSettings.from_input(data), self._others())
+            check_idle(data, self._router().capabilities)
         except FieldError as error:
             return {error.field: error.key}, error.placeholders
         return {}, {}
+
+    def _router(self) -> Router:
+        """Return the driver. Of a loaded entry it knows what the router can do."""
+        entry = self._get_entry()
+        loaded = entry.state is ConfigEntryState.LOADED
+        return entry.runtime_data.router if loaded else make_router(self.hass, entry, {})
 
     def _others(self) -> Iterator[ConfigSubentry]:
         """Iterate over all forwards but the one that is being edited."""

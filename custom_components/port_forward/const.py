@@ -35,6 +35,7 @@ CONF_ALLOWED_SOURCE: Final = "allowed_source"
 CONF_IP_VERSION: Final = "ip_version"
 CONF_CLOSE_AFTER: Final = "close_after"
 CONF_UNTIL_CLOSED: Final = "until_closed"
+CONF_CLOSE_WHEN_IDLE: Final = "close_when_idle"
 # In place of where it leads and for what: the rule that it switches.
 CONF_ADOPTED: Final = "adopted"
 

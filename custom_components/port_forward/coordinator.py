@@ -30,6 +30,7 @@ from .const import (
 from .forwards import ForwardSettings
 from .history import async_history
 from .hosts import HostError, async_resolve_hosts, async_router_address
+from .idle import IdleWatch
 from .openings import Activity, Keeper, Kind, Ledger, Opening
 from .pieces import in_pieces
 from .rights import async_check_may_open
@@ -81,6 +82,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         self._untold: deque[Activity] | None = deque(maxlen=_MOST_UNTOLD)
         # What the router last said that it began with (UPnP); kept over a restart of ours.
         self._boot_id = ledger.last_seen.boot_id if ledger.last_seen else None
+        self.idle = IdleWatch(self)
         self._showing: asyncio.Task[None] | None = None
         # Every forward of the user; None while its host does not resolve.
         self.forwards: dict[str, Forward | None] = {}
@@ -121,8 +123,9 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                 # an open port; the next opening will name the trouble.
                 self.forwards.setdefault(subentry.subentry_id, None)
         snapshot = await self.keeper.reconcile(snapshot, changes, self.forwards)
+        await self.idle.async_look()
         self._async_report_leases()
-        return snapshot
+        return self.keeper.view.snapshot or snapshot
 
     async def async_open(
         self,

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntry, ConfigEntryState, SubentryFlowResult
+from homeassistant.config_entries import ConfigEntryState, SubentryFlowResult
 from homeassistant.const import CONF_NAME, CONF_URL
 from homeassistant.helpers.translation import async_get_translations
 
 from .adopt_flow import AdoptingSubentryFlow
 from .adoption import async_adoptable
-from .backend import make_router
 from .const import (
     CONF_ADOPTED,
     CONF_ALLOWED_SOURCE,
@@ -21,8 +20,8 @@ from .const import (
 from .forward_form import SCHEMA, errors_at, from_form, title_and_data, to_form
 from .forwards import FieldError, ForwardSettings, check_free, check_name
 from .hosts import ROUTER_UNKNOWN, HostError, async_resolve_hosts, async_router_address
+from .idle import check_idle
 from .routers.errors import InvalidForwardError, NotPermittedError, Refusal
-from .routers.model import Forward
 
 # What drivers refuse without asking their routers, and the field that it is about.
 REFUSED_AT: Final = {
@@ -109,7 +108,9 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
             hosts = await async_resolve_hosts(
                 self.hass, settings.internal_host, router, settings.ip_version
             )
-            self._check_router(entry, settings.forward("new", values[CONF_NAME], hosts))
+            # A loaded one knows what it can do, any other is asked when it opens.
+            self._router().plan(settings.forward("new", values[CONF_NAME], hosts))
+            check_idle(values, self._router().capabilities)
         except FieldError as error:
             return {error.field: error.key}, error.placeholders
         except HostError as error:
@@ -120,12 +121,3 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
         except InvalidForwardError as error:
             return {CONF_EXTERNAL_PORTS: error.translation_key}, error.placeholders
         return {}, {}
-
-    def _check_router(self, entry: ConfigEntry, forward: Forward) -> None:
-        """Raise NotPermittedError or InvalidForwardError for what this router could not map.
-
-        A loaded one knows what it can do, any other is asked when it opens.
-        """
-        loaded = entry.state is ConfigEntryState.LOADED
-        router = entry.runtime_data.router if loaded else make_router(self.hass, entry, {})
-        router.plan(forward)

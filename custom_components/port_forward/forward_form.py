@@ -23,6 +23,7 @@ from .const import (
     CONF_ADMINS_ONLY,
     CONF_ALLOWED_SOURCE,
     CONF_CLOSE_AFTER,
+    CONF_CLOSE_WHEN_IDLE,
     CONF_EXTERNAL_PORTS,
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
@@ -102,6 +103,7 @@ _ADOPTED_FIELDS: _Fields = {**_NAME, **_TIMES}
 # What few need, of an adopted rule and of a forward.
 _ADOPTED_MORE: _Fields = {
     vol.Required(CONF_ADMINS_ONLY, default=False): BooleanSelector(),
+    vol.Optional(CONF_CLOSE_WHEN_IDLE): _AnyDuration(DurationSelectorConfig(enable_day=True)),
 }
 _MORE: _Fields = {
     **_ADOPTED_MORE,
