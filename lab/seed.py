@@ -57,8 +57,10 @@ TOKEN_LIFETIME = timedelta(days=3650)
 CONFIGURATION = """\
 automation: !include automations.yaml
 config:
+diagnostics:
 frontend:
 ssdp:
+system_health:
 logger:
   default: warning
   logs:

@@ -68,6 +68,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             ),
         )
         self.router = router
+        self.ledger = ledger
         self.keeper = Keeper(
             hass,
             router,

@@ -7,7 +7,6 @@ keeps what an integration is configured with.
 import json
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -91,11 +90,7 @@ class Overheard:
             await self._ha.command(look)
         for entry in await self._ha.command("config_entries/get", domain="port_forward"):
             await self._ha.command("config_entries/subentries/list", entry_id=entry["entry_id"])
-            try:
-                await self._ha.get(f"/api/diagnostics/config_entry/{entry['entry_id']}")
-            except aiohttp.ClientResponseError as error:
-                if error.status != HTTPStatus.NOT_FOUND:  # There are none.
-                    raise
+            await self._ha.get(f"/api/diagnostics/config_entry/{entry['entry_id']}")
 
     def _files(self) -> Iterator[tuple[str, str]]:
         config = self._ha.log.parent
