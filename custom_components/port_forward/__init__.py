@@ -15,6 +15,7 @@ from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import router_device_info
 from .history import async_forget
+from .lan import async_get_lan
 from .news import async_listen_for_news
 from .openings import Ledger, Reason
 from .routers.errors import RouterError
@@ -25,8 +26,9 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Set up the actions."""
+    """Set up the actions, and begin to listen to who is where."""
     async_setup_services(hass)
+    async_get_lan(hass)
     return True
 
 
@@ -47,6 +49,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     coordinator.async_tell_untold()
     await async_listen_for_news(entry)
+    coordinator.follower.async_listen()
     entry.async_on_unload(entry.add_update_listener(_async_reload))
     if entry.options.get(CONF_CLOSE_ON_STOP):
         entry.async_on_unload(

@@ -27,11 +27,12 @@ from .const import (
     LOGGER,
     SUBENTRY_TYPE_FORWARD,
 )
+from .follow import Follower
 from .forwards import ForwardSettings
 from .history import async_history
 from .hosts import HostError, async_resolve_hosts, async_router_address
 from .idle import IdleWatch
-from .openings import Activity, Keeper, Kind, Ledger, Opening
+from .openings import Activity, Keeper, Kind, Ledger, Opening, Reason
 from .pieces import in_pieces
 from .rights import async_check_may_open
 from .routers.errors import AuthenticationFailedError, CertificateError, RouterError
@@ -83,6 +84,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         self._untold: deque[Activity] | None = deque(maxlen=_MOST_UNTOLD)
         # What the router last said that it began with (UPnP); kept over a restart of ours.
         self._boot_id = ledger.last_seen.boot_id if ledger.last_seen else None
+        self.follower = Follower(self)
         self.idle = IdleWatch(self)
         self._showing: asyncio.Task[None] | None = None
         # Every forward of the user; None while its host does not resolve.
@@ -115,15 +117,20 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             raise _update_failed(error) from error
         if snapshot.boot_id is None:
             snapshot = replace(snapshot, boot_id=self._boot_id)
+        barred: dict[str, Reason] = {}
         forwards = tuple(self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD))
         async for subentry in in_pieces(forwards):
             try:
                 self.forwards[subentry.subentry_id] = await self.async_forward(subentry.subentry_id)
-            except HostError:
+            except HostError as error:
                 # A name server that is away for a moment is no reason to move
                 # an open port; the next opening will name the trouble.
                 self.forwards.setdefault(subentry.subentry_id, None)
-        snapshot = await self.keeper.reconcile(snapshot, changes, self.forwards)
+                if reason := self.follower.why_not(subentry.subentry_id, error):
+                    barred[subentry.subentry_id] = reason
+        snapshot = await self.keeper.reconcile(
+            snapshot, changes, self.forwards, barred, self.follower.devices
+        )
         await self.idle.async_look()
         self._async_report_leases()
         return self.keeper.view.snapshot or snapshot
@@ -159,7 +166,10 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             raise
         if deadline is None and (close_after := self._settings(forward_id).close_after):
             deadline = dt_util.utcnow() + close_after
-        return await self.keeper.open(forward, deadline=deadline, limit=limit, by=by)
+        opening = await self.keeper.open(forward, deadline=deadline, limit=limit, by=by)
+        # Its device may have moved while others had their turn.
+        self.follower.check()
+        return opening
 
     async def async_close(self, forward_id: str, *, by: Context | None = None) -> None:
         """Close a forward; raises RouterError and HomeAssistantError."""
@@ -172,9 +182,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         if settings.adopted:
             # Where it leads is the rule's own affair.
             return settings.forward(forward_id, name, (None, None))
-        hosts = await async_resolve_hosts(
-            self.hass, settings.internal_host, self.router_address, settings.ip_version
-        )
+        hosts = await async_resolve_hosts(self.hass, settings, self.router_address)
         return settings.forward(forward_id, name, hosts)
 
     def _settings(self, forward_id: str) -> ForwardSettings:
@@ -274,7 +282,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                     "router": self.config_entry.title,
                 },
             )
-        elif activity.kind is Kind.CLOSED:
+        elif activity.kind in (Kind.CLOSED, Kind.MOVED):
             ir.async_delete_issue(self.hass, DOMAIN, issue_id)
 
     @callback

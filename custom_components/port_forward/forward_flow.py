@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState, SubentryFlowResult
-from homeassistant.const import CONF_NAME, CONF_URL
+from homeassistant.const import CONF_DEVICE, CONF_NAME, CONF_URL
 from homeassistant.helpers.translation import async_get_translations
 
 from .adopt_flow import AdoptingSubentryFlow
@@ -105,16 +105,15 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
             settings = ForwardSettings.from_input(values)
             check_free(settings, self._others())
             router = await async_router_address(self.hass, entry.data[CONF_URL])
-            hosts = await async_resolve_hosts(
-                self.hass, settings.internal_host, router, settings.ip_version
-            )
+            hosts = await async_resolve_hosts(self.hass, settings, router)
             # A loaded one knows what it can do, any other is asked when it opens.
             self._router().plan(settings.forward("new", values[CONF_NAME], hosts))
             check_idle(values, self._router().capabilities)
         except FieldError as error:
             return {error.field: error.key}, error.placeholders
         except HostError as error:
-            field = "base" if error.key == ROUTER_UNKNOWN else CONF_INTERNAL_HOST
+            host = CONF_DEVICE if CONF_DEVICE in values else CONF_INTERNAL_HOST
+            field = "base" if error.key == ROUTER_UNKNOWN else host
             return {field: error.key}, error.placeholders
         except NotPermittedError as error:
             return {REFUSED_AT[error.reason]: error.translation_key}, error.placeholders

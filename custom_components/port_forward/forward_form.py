@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any, Final, override
 
 import voluptuous as vol
-from homeassistant.const import CONF_NAME, CONF_PROTOCOL
+from homeassistant.const import CONF_DEVICE, CONF_NAME, CONF_PROTOCOL
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     BooleanSelector,
+    DeviceSelector,
     DurationSelector,
     DurationSelectorConfig,
     SelectOptionDict,
@@ -71,13 +72,15 @@ _TIMES: _Fields = {
 }
 _FIELDS: _Fields = {
     **_NAME,
-    vol.Required(CONF_INTERNAL_HOST): SelectSelector(
+    vol.Optional(CONF_INTERNAL_HOST): SelectSelector(
         SelectSelectorConfig(
             options=[SelectOptionDict(value=THIS_HOME_ASSISTANT, label=THIS_HOME_ASSISTANT)],
             custom_value=True,
             mode=SelectSelectorMode.DROPDOWN,
         )
     ),
+    # Any: no filter knows which devices have a MAC, with a tracker or without one.
+    vol.Optional(CONF_DEVICE): DeviceSelector(),
     vol.Required(CONF_PROTOCOL, default=Protocol.TCP.value): SelectSelector(
         SelectSelectorConfig(
             options=[*Protocol, PROTOCOL_BOTH],

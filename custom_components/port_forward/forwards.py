@@ -15,7 +15,7 @@ from typing import Any
 
 import voluptuous as vol
 from homeassistant.config_entries import ConfigSubentry
-from homeassistant.const import CONF_NAME, CONF_PROTOCOL
+from homeassistant.const import CONF_DEVICE, CONF_NAME, CONF_PROTOCOL
 from homeassistant.helpers import config_validation as cv
 
 from .const import (
@@ -59,7 +59,8 @@ class IpVersion(StrEnum):
 class ForwardSettings:
     """A forward with everything but its host worked out.
 
-    With `any_external_port` the external ports are those that the router is
+    It leads to `internal_host`, or to wherever the Home Assistant device with
+    the id `device` is. With `any_external_port` the external ports are those that the router is
     asked for, and one that chooses may grant others. `close_after` is how
     long the switch opens it, None for until closed. `adopted` is the rule that
     it switches, from which all else but the times is taken then; limits that
@@ -74,6 +75,7 @@ class ForwardSettings:
     any_external_port: bool
     allowed_source: IPv4Network | IPv6Network | None
     close_after: timedelta | None
+    device: str | None = None
     adopted: PortMapping | None = None
 
     @classmethod
@@ -86,8 +88,11 @@ class ForwardSettings:
             if data[CONF_PROTOCOL] == PROTOCOL_BOTH
             else (Protocol(data[CONF_PROTOCOL]),)
         )
-        internal_host = data[CONF_INTERNAL_HOST].strip()
-        if not internal_host:
+        internal_host = data.get(CONF_INTERNAL_HOST, "").strip()
+        device = data.get(CONF_DEVICE) or None
+        if internal_host and device:
+            raise FieldError(CONF_DEVICE, "host_and_device")
+        if not internal_host and not device:
             raise FieldError(CONF_INTERNAL_HOST, "host_empty")
         internal_ports = _ports(CONF_INTERNAL_PORTS, data[CONF_INTERNAL_PORTS])
         # Left empty, the external ports are the internal ones.
@@ -102,6 +107,9 @@ class ForwardSettings:
             )
         # A forward of an earlier version has none.
         ip_version = IpVersion(data.get(CONF_IP_VERSION, IpVersion.IPV4))
+        if device and ip_version is not IpVersion.IPV4:
+            # Trackers and DHCP tell of IPv4 only.
+            raise FieldError(CONF_IP_VERSION, "device_ipv4_only")
         if ip_version is not IpVersion.IPV4 and external_ports != internal_ports:
             raise FieldError(CONF_EXTERNAL_PORTS, "ipv6_same_ports")
         versions = 2 if ip_version is IpVersion.BOTH else 1
@@ -116,6 +124,7 @@ class ForwardSettings:
             )
         return cls(
             internal_host=internal_host,
+            device=device,
             ip_version=ip_version,
             protocols=protocols,
             external_ports=external_ports,

@@ -12,12 +12,14 @@ from ipaddress import (
 )
 
 from homeassistant.components.network import async_get_adapters
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr
 from yarl import URL
 
 from .const import DOMAIN, THIS_HOME_ASSISTANT
-from .forwards import IpVersion
+from .forwards import ForwardSettings, IpVersion
+from .lan import async_get_lan
 from .routers.ipv6 import GLOBAL, own_address6
 
 # The key of the one HostError that is about the router.
@@ -52,13 +54,36 @@ async def async_router_address(hass: HomeAssistant, url: str) -> IPv4Address:
 
 
 async def async_resolve_hosts(
-    hass: HomeAssistant, host: str, router: IPv4Address, ip_version: IpVersion
+    hass: HomeAssistant, settings: ForwardSettings, router: IPv4Address
 ) -> tuple[IPv4Address | None, IPv6Address | None]:
-    """Return the addresses that a forward to `host` leads to right now; raises HostError."""
+    """Return the addresses that a forward leads to right now; raises HostError."""
+    host, ip_version = settings.internal_host, settings.ip_version
+    if settings.device:
+        host = str(async_address_of(hass, settings.device))
     return (
         None if ip_version is IpVersion.IPV6 else await async_resolve_host(hass, host, router),
         None if ip_version is IpVersion.IPV4 else await async_resolve_host6(hass, host),
     )
+
+
+@callback
+def async_address_of(hass: HomeAssistant, device_id: str) -> IPv4Address:
+    """Return the address that only this device is said to have now; raises HostError."""
+    device = dr.async_get(hass).async_get(device_id, include_child_devices=False)
+    if device is None:
+        raise HostError("device_gone")
+    lan, name = async_get_lan(hass), device.name_by_user or device.name or device_id
+    if not (macs := lan.macs_of(device_id)):
+        raise HostError("device_no_mac", device=name)
+    address = lan.find(macs)
+    if address is None:
+        raise HostError("device_address_unknown", device=name)
+    holders = lan.holders(address)
+    if holders - macs:
+        if holders & macs:
+            raise HostError("address_conflict", device=name, address=str(address))
+        raise HostError("address_taken", device=name, address=str(address))
+    return address
 
 
 async def async_resolve_host6(hass: HomeAssistant, host: str) -> IPv6Address:

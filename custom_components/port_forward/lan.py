@@ -131,8 +131,11 @@ class Lan:
                 return name
         return None
 
-    def macs_of(self, device: dr.DeviceEntry) -> set[str]:
+    def macs_of(self, device_id: str) -> set[str]:
         """Return the MACs of a device: those that it is registered with, or its trackers'."""
+        device = dr.async_get(self._hass).async_get(device_id, include_child_devices=False)
+        if device is None:
+            return set()
         found = {mac for kind, mac in device.connections if kind == CONNECTION_NETWORK_MAC}
         if found:
             return found

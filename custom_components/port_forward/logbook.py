@@ -53,6 +53,7 @@ _REASONS: Final = {
     Reason.ALL_CLOSED: "because all forwards were closed",
     Reason.ADDRESS_TAKEN: "because its address belongs to another device now",
     Reason.ADDRESS_UNSTEADY: "because its device changed its address too often",
+    Reason.DEVICE_GONE: "because its device is not in the network any more",
     Reason.TARGET_UNREACHABLE: "because its target did not answer",
     Reason.IDLE: "because nobody used it",
     Reason.TRIGGERED: "because what it waits for began",

@@ -34,6 +34,7 @@ from .conftest import (
     switch,
     up_for_a_day,
 )
+from .whereabouts import CAMERA, add_device, add_tracker, track
 
 FOREIGN = "127.0.0.9"
 LOCKDOWN = "switch.virtual_router_lockdown"
@@ -232,6 +233,38 @@ async def test_killed_at_every_point_of_locking(
         with pytest.raises(HomeAssistantError):
             await house.open(minutes=5)
         assert list(house.router.mappings) == foreign
+
+
+async def test_killed_at_every_point_of_following_a_device(house: House) -> None:
+    """It leads to where the device is now, with the time that it had, whenever that was."""
+    start = dt_util.utcnow()
+    await follow_camera(house)
+    await house.open(minutes=30)
+    house.noted.clear()
+    house.note()
+    track(house.hass, "camera", CAMERA, "127.0.0.6")
+    await house.hass.async_block_till_done(wait_background_tasks=True)
+    house.note()
+    assert len(house.noted) > 5
+    foreign = foreign_of(house.noted[0])
+    for remains in list(house.noted):
+        await house.start_from(remains)
+        assert judge(house, start, foreign) == 30
+        ours = [row for row in house.router.mappings if row not in foreign]
+        assert {row.internal_host for row in ours} == {"127.0.0.6"}
+
+
+async def follow_camera(house: House) -> None:
+    """Let the forward follow the camera, which is where it leads to."""
+    add_tracker(house.hass, "camera")
+    track(house.hass, "camera", CAMERA, "127.0.0.5")
+    device = add_device(house.hass, "Camera", CAMERA)
+    [subentry] = house.entry.subentries.values()
+    data = {key: value for key, value in subentry.data.items() if key != "internal_host"}
+    house.hass.config_entries.async_update_subentry(
+        house.entry, subentry, data=data | {"device": device.id}
+    )
+    await house.hass.async_block_till_done()
 
 
 def foreign_of(remains: Remains) -> list[VirtualMapping]:

@@ -237,15 +237,15 @@ async def test_name_of_the_device_at_an_address(hass: HomeAssistant, known: Lan)
 
 
 async def test_macs_of_a_device(hass: HomeAssistant, known: Lan) -> None:
-    assert known.macs_of(add_device(hass, "Camera", CAMERA, NAS)) == {CAMERA, NAS}
+    assert known.macs_of(add_device(hass, "Camera", CAMERA, NAS).id) == {CAMERA, NAS}
     phone = add_device(hass, "Phone")
-    assert known.macs_of(phone) == set()
+    assert known.macs_of(phone.id) == set()
     add_tracker(hass, "phone", phone, unique_id="entry-phone")
-    assert known.macs_of(phone) == set()
+    assert known.macs_of(phone.id) == set()
     track(hass, "phone", CAMERA, FIVE)
-    assert known.macs_of(phone) == {CAMERA}
+    assert known.macs_of(phone.id) == {CAMERA}
     tablet = add_device(hass, "Tablet")
     add_tracker(hass, "tablet", tablet, unique_id=NAS.upper())
-    assert known.macs_of(tablet) == {NAS}
+    assert known.macs_of(tablet.id) == {NAS}
     er.async_get(hass).async_get_or_create("sensor", "x", CAMERA, device_id=tablet.id)
-    assert known.macs_of(tablet) == {NAS}
+    assert known.macs_of(tablet.id) == {NAS}

@@ -126,6 +126,13 @@ SENTENCES = [
     ),
     (
         Kind.CLOSED,
+        Reason.DEVICE_GONE,
+        NEVER,
+        None,
+        "was closed because its device is not in the network any more",
+    ),
+    (
+        Kind.CLOSED,
         Reason.TARGET_UNREACHABLE,
         NEVER,
         None,

@@ -13,6 +13,9 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.port_forward.const import DOMAIN
+from custom_components.port_forward.lan import async_get_lan
+
 CAMERA, NAS = "aa:bb:cc:00:00:05", "aa:bb:cc:00:00:06"
 
 
@@ -59,6 +62,15 @@ def track(
     said = {"mac": mac, "ip": address}
     shown = {key: value for key, value in said.items() if value is not None}
     hass.states.async_set(entity_id, state, {"source_type": "router", **shown, **more})
+
+
+def forget(hass: HomeAssistant) -> None:
+    """Forget who is where, as Home Assistant does when it stops."""
+    for state in hass.states.async_all("device_tracker"):
+        hass.states.async_remove(state.entity_id)
+    del hass.data[f"{DOMAIN}_lan"]
+    cached: Any = async_get_lan
+    cached.cache_clear()
 
 
 class Dhcp:

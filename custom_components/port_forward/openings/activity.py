@@ -48,6 +48,7 @@ class Reason(StrEnum):
     ALL_CLOSED = "all_closed"
     ADDRESS_TAKEN = "address_taken"
     ADDRESS_UNSTEADY = "address_unsteady"
+    DEVICE_GONE = "device_gone"
     TARGET_UNREACHABLE = "target_unreachable"
     IDLE = "idle"
     # opened

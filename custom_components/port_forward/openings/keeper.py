@@ -30,7 +30,7 @@ from .reconcile import Reconciler, Wishes
 from .rules import planned
 from .shown import Shown
 from .to_the_end import to_the_end
-from .verdict import differs
+from .verdict import differs, has_moved
 from .view import View
 
 
@@ -210,6 +210,22 @@ class Keeper:
                 await self._do.close([opening], reason, by)
 
     @to_the_end
+    async def move(self, forward: Forward) -> None:
+        """Lead an opening to where the device of its forward is now, with the same deadline.
+
+        Raises RouterError and HomeAssistantError; what can still succeed is
+        tried again after the next looks at the router.
+        """
+        async with self._turn():
+            opening = self._ledger.openings.get(forward.id)
+            if opening is None or opening.phase not in (Phase.OPEN, Phase.LOST):
+                return
+            moved = limited(forward, opening.limit)
+            if has_moved(opening.forward, moved):
+                self._journal.note(forward.id, Source.COMMAND, "move", why=Reason.DEVICE_MOVED)
+                await self._reconciler.follow(opening, moved)
+
+    @to_the_end
     async def close_all(
         self,
         reason: Reason,
@@ -289,19 +305,22 @@ class Keeper:
         changes: int,
         forwards: Mapping[str, Forward | None],
         barred: Mapping[str, Reason] | None = None,
+        following: Collection[str] = (),
     ) -> Snapshot:
         """Make router and ledger agree, and return what the router holds then.
 
         `changes` is the view's count before `snapshot` was taken. `forwards`
         holds every forward that the user has, None where its host is not
-        known now. `barred` are those that must not be open now, and why.
+        known now. `barred` are those that must not be open now, and why,
+        `following` those that lead to wherever their device is.
         """
         if self.view.snapshot and self._lock.locked():
             return self.view.snapshot
         async with self._lock:
             if self.view.snapshot and (self._stopped or changes != self.view.changes):
                 return self.view.snapshot
-            await self._reconciler.run(snapshot, Wishes(forwards=forwards, barred=barred or {}))
+            wishes = Wishes(forwards=forwards, barred=barred or {}, following=following)
+            await self._reconciler.run(snapshot, wishes)
             return self.view.snapshot or snapshot
 
     async def _close_due(self, deadlines: dict[str, datetime]) -> None:

@@ -23,7 +23,7 @@ from .activity import Kind, Reason, Teller
 from .alarms import Deadlines, Timers
 from .ledger import Ledger
 from .opening import Opening, Phase
-from .rules import make, unmake
+from .rules import make, planned, unmake
 from .view import View
 
 # What failed is tried again after these seconds, the last one for good.
@@ -127,8 +127,10 @@ class Operations:
     ) -> None:
         """Close all that can be closed, and write the ledger but twice.
 
-        `reason` None is the one that each of them has. Raises the first
-        RouterError; what could not be closed is tried again, all of it at once.
+        `reason` None is the one that each of them has. What follows its device
+        to another address is lost then, which is to be made again there.
+        Raises the first RouterError; what could not be closed is tried again,
+        all of it at once.
         """
         closing = [opening.within(Phase.CLOSING, reason) for opening in openings]
         if not closing:
@@ -138,6 +140,7 @@ class Operations:
         with suppress(HomeAssistantError):
             await self._ledger.mark(*closing)
         closed: list[str] = []
+        moving: list[Opening] = []
         failure: RouterError | None = None
         for opening in closing:
             self._timers.cancel(opening.forward.id)
@@ -150,22 +153,20 @@ class Operations:
                 failure = failure or error
                 self._note_unclosed(opening, error)
             else:
-                closed.append(opening.forward.id)
                 self._unclosed.discard(opening.forward.id)
                 self._unsure.pop(opening.forward.id, None)
-                self._teller.tell(
-                    Kind.CLOSED,
-                    opening.forward,
-                    reason=opening.reason,
-                    deadline=opening.deadline,
-                    context=by,
-                )
+                if opening.reason is Reason.DEVICE_MOVED:
+                    moving.append(opening)
+                else:
+                    closed.append(opening.forward.id)
+                    self._tell_closed(opening, by)
         if failure:
             self._schedule_retry()
         else:
             self._failed_closes = 0
         try:
             await self._ledger.strike(*closed)
+            await self._leave(moving)
         finally:
             # The deadlines are gone with the openings.
             self._view.update(*(opening.forward.id for opening in closing))
@@ -274,6 +275,27 @@ class Operations:
         # In whole seconds, and never 0, which means for ever.
         remaining = int((opening.deadline - dt_util.utcnow()).total_seconds())
         return min(self._lease, timedelta(seconds=max(1, remaining)))
+
+    async def _leave(self, openings: Iterable[Opening]) -> None:
+        """Note that they are closed where their device was, and to be made where it is now."""
+        for opening in openings:
+            try:
+                plan = planned(self._router, opening.forward)
+            except RouterError:  # It cannot lead there.
+                self._tell_closed(opening.within(Phase.CLOSING, Reason.NOT_RESTORED))
+                await self._ledger.strike(opening.forward.id)
+            else:
+                lost = replace(opening, phase=Phase.LOST, mappings=plan, lease_until=None)
+                await self._ledger.mark(lost)
+
+    def _tell_closed(self, opening: Opening, by: Context | None = None) -> None:
+        self._teller.tell(
+            Kind.CLOSED,
+            opening.forward,
+            reason=opening.reason,
+            deadline=opening.deadline,
+            context=by,
+        )
 
     async def _forget_unless_left(self, opening: Opening, left: Collection[PortMapping]) -> None:
         """Drop an opening that failed, but never what it left on the router."""

@@ -3,7 +3,7 @@
 Nothing here waits for its turn: the keeper holds its lock around each call.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -32,7 +32,7 @@ from .operations import Operations, lease_end
 from .recovery import openings_found, strays_found
 from .rules import planned
 from .shown import Shown
-from .verdict import Evidence, Verdict, judge
+from .verdict import Evidence, Verdict, has_moved, judge
 from .view import View
 
 # Routers tell what remains of a lease in whole seconds, and some in steps.
@@ -44,11 +44,13 @@ class Wishes:
     """What the user wants of the forwards, by their ids.
 
     `forwards` holds every one that there is, None where its host is not known
-    now. `barred` are those that must not be open now, and why.
+    now. `barred` are those that must not be open now, and why. `following` are
+    those that lead to wherever their device is.
     """
 
     forwards: Mapping[str, Forward | None]
     barred: Mapping[str, Reason]
+    following: Collection[str]
 
 
 class Reconciler:
@@ -188,7 +190,9 @@ class Reconciler:
         elif verdict is Verdict.RESTORE:
             await self._restore(opening, Reason.ROUTER_RESTARTED if lost else Reason.LEASE_RAN_OUT)
         elif verdict is Verdict.MOVE and wanted:
-            await self._move(opening, limited(wanted, opening.limit))
+            moved = limited(wanted, opening.limit)
+            follows = wanted.id in wishes.following and has_moved(opening.forward, moved)
+            await (self.follow if follows else self._move)(opening, moved)
         elif verdict is Verdict.DROP_HALF_MADE:
             await self._do.remove(opening)
             await self._ledger.strike(opening.forward.id)
@@ -237,23 +241,44 @@ class Reconciler:
             Kind.OPENED, wanted, external_ports=moved.external_ports, deadline=moved.deadline
         )
 
-    async def _restore(self, opening: Opening, reason: Reason) -> None:
-        """Make again what the router lost; tried at each snapshot while it is away."""
+    async def follow(self, opening: Opening, wanted: Forward) -> None:
+        """Close an opening where its device was, and make it again where it is now.
+
+        Until that is confirmed the ledger has the new forward with the old
+        mappings, so that a restart in the middle of it goes on.
+        """
+        leaving = replace(opening, forward=wanted, reason=Reason.DEVICE_MOVED)
+        await self._do.close([leaving], None)
+        if lost := self._ledger.openings.get(wanted.id):
+            await self._restore(lost, Reason.DEVICE_MOVED, held=opening)
+
+    async def _restore(
+        self, opening: Opening, reason: Reason, *, held: Opening | None = None
+    ) -> None:
+        """Make again what the router lost; tried at each snapshot while it is away.
+
+        `held` is what the router held of it, where that is not what it should.
+        """
         lost = opening.within(Phase.LOST, opening.reason or reason)
-        await self._ledger.record(lost)
+        if lost != opening:
+            await self._ledger.record(lost)
         self._do.set_alarms(lost)
         try:
-            restored = await self._do.open(replace(lost, phase=Phase.OPENING, reason=None), lost)
+            restored = await self._do.open(
+                replace(lost, phase=Phase.OPENING, reason=None), held or lost
+            )
         except RouterError as error:
             if isinstance(error, RouterUnreachableError):
                 self._do.note_unanswered(opening)
             if _may_pass(error):
                 raise
             LOGGER.warning("%s could not be opened again: %s", opening.forward.name, error)
-            await self._do.close([lost], Reason.NOT_RESTORED)
+            # Where it has never been, the very same mapping is somebody else's.
+            ours = tuple(error.left) if held else lost.mappings
+            await self._do.close([replace(lost, mappings=ours)], Reason.NOT_RESTORED)
         else:
             self._teller.tell(
-                Kind.RESTORED,
+                Kind.MOVED if lost.reason is Reason.DEVICE_MOVED else Kind.RESTORED,
                 opening.forward,
                 external_ports=restored.external_ports,
                 reason=lost.reason,

@@ -90,3 +90,10 @@ def _judge_open(opening: Opening, evidence: Evidence) -> Verdict:
 def differs(opened: Forward, wanted: Forward) -> bool:
     """Tell whether the router would have to change; a new name is no reason."""
     return replace(opened, name=wanted.name) != wanted
+
+
+def has_moved(opened: Forward, wanted: Forward) -> bool:
+    """Tell whether nothing but the address of its host is another one."""
+    return opened.internal_host != wanted.internal_host and not differs(
+        replace(opened, internal_host=wanted.internal_host), wanted
+    )
