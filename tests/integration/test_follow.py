@@ -1,5 +1,6 @@
 """A port follows its device, and never leads to another one."""
 
+from contextlib import suppress
 from typing import Any
 from unittest.mock import Mock, patch
 
@@ -159,6 +160,35 @@ async def test_keeps_its_deadline(
     await settle(hass)
     assert router.mappings == ()
     assert why(hass) == ("closed", "time_up")
+
+
+async def test_keeps_the_source_that_it_was_opened_for(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    only = {"entity_id": "switch.camera", "allowed_source": "198.51.100.7"}
+    await hass.services.async_call(DOMAIN, "open", only, blocking=True)
+    track(hass, "camera", CAMERA, SIX)
+    await settle(hass)
+    [mapping] = router.mappings
+    assert (mapping.internal_host, mapping.remote_host) == (SIX, "198.51.100.7")
+    assert why(hass) == ("moved", "device_moved")
+
+
+async def test_locked_down_while_it_could_not_move(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    router.fault(Fault.DROP_BEFORE, times=None)
+    track(hass, "camera", CAMERA, SIX)
+    await settle(hass)
+    with suppress(HomeAssistantError):
+        await switch(hass, "turn_on", "switch.virtual_router_lockdown")
+    router.clear_faults()
+    await refresh(hass, opened)
+    assert router.mappings == ()
+    assert why(hass) == ("closed", "lockdown")
+    track(hass, "camera", CAMERA, SEVEN)
+    await settle(hass)
+    assert router.mappings == ()
 
 
 async def test_moves_by_dhcp(
