@@ -22,6 +22,7 @@ from custom_components.port_forward.const import DOMAIN, PROTOCOL_BOTH
 from custom_components.port_forward.forward_flow import REFUSED_AT
 from custom_components.port_forward.forward_form import ADOPTED_SCHEMA, MORE, SCHEMA
 from custom_components.port_forward.openings import Activity, Kind, Reason
+from custom_components.port_forward.reachability import Reachability
 from custom_components.port_forward.router_flow.base import CONNECTING, NOT_TICKED
 from custom_components.port_forward.router_flow.kinds import KINDS
 from custom_components.port_forward.routers.errors import (
@@ -90,6 +91,11 @@ def field_errors() -> dict[str, set[str]]:
 def host_errors() -> dict[str, set[str]]:
     """Return the placeholders of each error of a host."""
     return {constant(call.args[0]): keywords(call) for name, call in calls() if name == "HostError"}
+
+
+def check_url_errors() -> set[str]:
+    """Return the errors of a check URL."""
+    return {constant(call.args[0]) for name, call in calls() if name == "CheckUrlError"}
 
 
 def address_errors() -> set[str]:
@@ -164,7 +170,7 @@ def test_errors_of_routers_have_texts() -> None:
     others = {leaf.translation_key for leaf in leaves() if not issubclass(leaf, NotPermittedError)}
     assert RouterError.translation_key not in others, "a leaf without a key of its own"
     assert keys("exceptions") == (
-        refusals | others | host_errors().keys() | literal_errors().keys()
+        refusals | others | host_errors().keys() | literal_errors().keys() | check_url_errors()
     )
 
 
@@ -236,6 +242,10 @@ def test_errors_of_the_router_form() -> None:
     assert keys("config.error") == connecting | address_errors() | others
 
 
+def test_errors_of_the_options() -> None:
+    assert keys("options.error") == check_url_errors()
+
+
 def test_aborts() -> None:
     steps = {path.name for path in (FOLDER / "router_flow").glob("*.py")}
     assert keys("config.abort") == aborts("config_flow.py", *steps)
@@ -252,14 +262,28 @@ def test_answers_of_voice_assistants() -> None:
 
 def test_issues() -> None:
     created = [call for name, call in calls() if name == "async_create_issue"]
-    assert keys("issues") == {constant(keyword(call, "translation_key")) for call in created}
+    found: set[str] = set()
     for call in created:
         given = keyword(call, "translation_placeholders")
         assert isinstance(given, ast.Dict)
         names = {constant(key) for key in given.keys}
-        key = constant(keyword(call, "translation_key"))
-        parts = [texts()[f"issues.{key}.{part}"] for part in ("title", "description")]
+        shown = issue_keys(keyword(call, "translation_key"))
+        found |= shown
+        parts = [
+            texts()[f"issues.{key}.{part}"] for key in shown for part in ("title", "description")
+        ]
         assert set().union(*map(placeholders, parts)) == names
+    assert keys("issues") == found
+
+
+def issue_keys(key: ast.expr | None) -> set[str]:
+    """Return the texts that an issue may have: one, or one for each reason."""
+    if isinstance(key, ast.JoinedStr):
+        assert ast.unparse(key) == "f'not_reachable_{reason}'"
+        return {f"not_reachable_{reason}" for reason in Reachability} - {
+            f"not_reachable_{fine}" for fine in (Reachability.REACHABLE, Reachability.UNKNOWN)
+        }
+    return {constant(key)}
 
 
 def test_selectors() -> None:
@@ -287,8 +311,15 @@ def test_entities() -> None:
     assert {platform: keys(f"entity.{platform}") for platform in keys("entity")} == named
     for platform, found in named.items():
         for key in found:
-            shown = {"name", "state_attributes"} if platform == "event" else {"name"}
+            with_attributes = platform == "event" or key == "reachable"
+            shown = {"name", "state_attributes"} if with_attributes else {"name"}
             assert keys(f"entity.{platform}.{key}") == shown
+
+
+def test_reachability() -> None:
+    shown = "entity.binary_sensor.reachable.state_attributes"
+    assert keys(shown) == {"reason", "seen_address"}
+    assert keys(f"{shown}.reason.state") == set(Reachability)
 
 
 def test_activity() -> None:

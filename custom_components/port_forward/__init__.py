@@ -15,13 +15,20 @@ from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import router_device_info
 from .history import async_forget
+from .internet import async_take_back
 from .lan import async_get_lan
 from .news import async_listen_for_news
 from .openings import Ledger, Reason
 from .routers.errors import RouterError
 from .services import async_setup_services
 
-PLATFORMS = (Platform.BUTTON, Platform.EVENT, Platform.SENSOR, Platform.SWITCH)
+PLATFORMS = (
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.EVENT,
+    Platform.SENSOR,
+    Platform.SWITCH,
+)
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
@@ -48,6 +55,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
     )
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     coordinator.async_tell_untold()
+    coordinator.probes.async_start()
     await async_listen_for_news(entry)
     coordinator.follower.async_listen()
     entry.async_on_unload(entry.add_update_listener(_async_reload))
@@ -66,6 +74,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         return False
     keeper = entry.runtime_data.keeper
     if entry.disabled_by is not None:
+        async_take_back(hass, entry.entry_id)
         try:
             await keeper.close_all(Reason.ROUTER_DISABLED)
         except RouterError:
@@ -87,6 +96,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         report_left_open(hass, entry, ledger.openings.values())
     await Ledger(hass, entry.entry_id).remove()
     ir.async_delete_issue(hass, DOMAIN, f"router_does_not_close_{entry.entry_id}")
+    async_take_back(hass, entry.entry_id)
     async_forget(hass, entry.entry_id)
 
 

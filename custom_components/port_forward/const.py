@@ -23,6 +23,7 @@ CONF_REFRESH_INTERVAL: Final = "refresh_interval"
 CONF_LEASE: Final = "lease"
 CONF_CLOSE_ON_STOP: Final = "close_on_stop"
 CONF_ADMINS_ONLY: Final = "admins_only"  # of a forward, too
+CONF_CHECK_URL: Final = "check_url"
 DEFAULT_REFRESH_INTERVAL: Final = timedelta(seconds=60)
 DEFAULT_LEASE: Final = timedelta(hours=1)
 
@@ -36,6 +37,7 @@ CONF_IP_VERSION: Final = "ip_version"
 CONF_CLOSE_AFTER: Final = "close_after"
 CONF_UNTIL_CLOSED: Final = "until_closed"
 CONF_CLOSE_WHEN_IDLE: Final = "close_when_idle"
+CONF_ONLY_WHILE_REACHABLE: Final = "only_while_reachable"
 # In place of where it leads and for what: the rule that it switches.
 CONF_ADOPTED: Final = "adopted"
 

@@ -32,8 +32,10 @@ from .forwards import ForwardSettings
 from .history import async_history
 from .hosts import HostError, async_resolve_hosts, async_router_address
 from .idle import IdleWatch
+from .internet import InternetWatch
 from .openings import Activity, Keeper, Kind, Ledger, Opening, Reason
 from .pieces import in_pieces
+from .probes import Probes
 from .rights import async_check_may_open
 from .routers.errors import AuthenticationFailedError, CertificateError, RouterError
 from .routers.model import Forward, RouterInfo, Snapshot
@@ -89,6 +91,8 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         self._showing: asyncio.Task[None] | None = None
         # Every forward of the user; None while its host does not resolve.
         self.forwards: dict[str, Forward | None] = {}
+        self.internet = InternetWatch(self)
+        self.probes = Probes(self)
 
     @override
     async def _async_setup(self) -> None:
@@ -133,6 +137,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         )
         await self.idle.async_look()
         self._async_report_leases()
+        self.internet.look(snapshot)
         return self.keeper.view.snapshot or snapshot
 
     async def async_open(
@@ -148,9 +153,12 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         `limit` is who may connect, None for the allowed source of the forward.
         Raises RouterError and HomeAssistantError.
         """
+        settings = self.settings_of(forward_id)
         try:
             await async_check_may_open(self.hass, self.config_entry, forward_id, by)
             forward = await self.async_forward(forward_id)
+            if settings.only_while_reachable:
+                await self.probes.async_check(forward)
         except HomeAssistantError as error:
             # The keeper tells what the router refuses; this never gets that far.
             self._async_tell(
@@ -164,8 +172,8 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                 )
             )
             raise
-        if deadline is None and (close_after := self._settings(forward_id).close_after):
-            deadline = dt_util.utcnow() + close_after
+        if deadline is None and settings.close_after:
+            deadline = dt_util.utcnow() + settings.close_after
         opening = await self.keeper.open(forward, deadline=deadline, limit=limit, by=by)
         # Its device may have moved while others had their turn.
         self.follower.check()
@@ -177,7 +185,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
 
     async def async_forward(self, forward_id: str) -> Forward:
         """Return the forward with its host resolved now; raises HostError."""
-        settings = self._settings(forward_id)
+        settings = self.settings_of(forward_id)
         name = self.config_entry.subentries[forward_id].title
         if settings.adopted:
             # Where it leads is the rule's own affair.
@@ -185,7 +193,8 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         hosts = await async_resolve_hosts(self.hass, settings, self.router_address)
         return settings.forward(forward_id, name, hosts)
 
-    def _settings(self, forward_id: str) -> ForwardSettings:
+    def settings_of(self, forward_id: str) -> ForwardSettings:
+        """Return what the user has set of a forward."""
         return ForwardSettings.from_input(self.config_entry.subentries[forward_id].data)
 
     @callback
@@ -214,10 +223,15 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         """
         if self.keeper.view.snapshot is not None:
             self.data = self.keeper.view.snapshot
-            for update, forward_id in list(self._listeners.values()):
-                if forward_id is None or forward_id in forward_ids:
-                    update()
+            self.async_show(forward_ids)
             self._async_report_leases()
+
+    @callback
+    def async_show(self, forward_ids: Collection[str]) -> None:
+        """Let the entities of these forwards, and of the router, show what is known."""
+        for update, forward_id in list(self._listeners.values()):
+            if forward_id is None or forward_id in forward_ids:
+                update()
 
     @callback
     @override

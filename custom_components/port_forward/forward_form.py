@@ -29,6 +29,7 @@ from .const import (
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
     CONF_IP_VERSION,
+    CONF_ONLY_WHILE_REACHABLE,
     CONF_UNTIL_CLOSED,
     DEFAULT_CLOSE_AFTER,
     PROTOCOL_BOTH,
@@ -107,6 +108,7 @@ _ADOPTED_FIELDS: _Fields = {**_NAME, **_TIMES}
 _ADOPTED_MORE: _Fields = {
     vol.Required(CONF_ADMINS_ONLY, default=False): BooleanSelector(),
     vol.Optional(CONF_CLOSE_WHEN_IDLE): _AnyDuration(DurationSelectorConfig(enable_day=True)),
+    vol.Required(CONF_ONLY_WHILE_REACHABLE, default=False): BooleanSelector(),
 }
 _MORE: _Fields = {
     **_ADOPTED_MORE,

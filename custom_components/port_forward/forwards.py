@@ -26,6 +26,7 @@ from .const import (
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
     CONF_IP_VERSION,
+    CONF_ONLY_WHILE_REACHABLE,
     CONF_UNTIL_CLOSED,
     DEFAULT_CLOSE_AFTER,
     LONGEST_OPENING,
@@ -64,7 +65,8 @@ class ForwardSettings:
     asked for, and one that chooses may grant others. `close_after` is how
     long the switch opens it, None for until closed. `adopted` is the rule that
     it switches, from which all else but the times is taken then; limits that
-    are no addresses are in the rule alone.
+    are no addresses are in the rule alone. With `only_while_reachable` it is
+    closed when its target does not answer.
     """
 
     internal_host: str
@@ -77,12 +79,13 @@ class ForwardSettings:
     close_after: timedelta | None
     device: str | None = None
     adopted: PortMapping | None = None
+    only_while_reachable: bool = False
 
     @classmethod
     def from_input(cls, data: Mapping[str, Any]) -> ForwardSettings:
         """Read what the form gave or the subentry holds; raises FieldError."""
         if CONF_ADOPTED in data:
-            return cls._of_rule(mapping_from_json(data[CONF_ADOPTED]), _close_after(data))
+            return cls._of_rule(mapping_from_json(data[CONF_ADOPTED]), data)
         protocols = (
             (Protocol.TCP, Protocol.UDP)
             if data[CONF_PROTOCOL] == PROTOCOL_BOTH
@@ -132,10 +135,11 @@ class ForwardSettings:
             any_external_port=not external,
             allowed_source=_source(data.get(CONF_ALLOWED_SOURCE, "").strip(), ip_version),
             close_after=_close_after(data),
+            only_while_reachable=data.get(CONF_ONLY_WHILE_REACHABLE, False),
         )
 
     @classmethod
-    def _of_rule(cls, rule: PortMapping, close_after: timedelta | None) -> ForwardSettings:
+    def _of_rule(cls, rule: PortMapping, data: Mapping[str, Any]) -> ForwardSettings:
         return cls(
             internal_host=rule.internal_host,
             ip_version=IpVersion.IPV6 if rule.is_pinhole else IpVersion.IPV4,
@@ -144,8 +148,9 @@ class ForwardSettings:
             internal_ports=rule.internal_ports or rule.external_ports,
             any_external_port=False,
             allowed_source=None,
-            close_after=close_after,
+            close_after=_close_after(data),
             adopted=rule,
+            only_while_reachable=data.get(CONF_ONLY_WHILE_REACHABLE, False),
         )
 
     def clashes_with(self, other: ForwardSettings) -> bool:

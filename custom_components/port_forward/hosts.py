@@ -20,13 +20,11 @@ from yarl import URL
 from .const import DOMAIN, THIS_HOME_ASSISTANT
 from .forwards import ForwardSettings, IpVersion
 from .lan import async_get_lan
+from .routers.addresses import PRIVATE
 from .routers.ipv6 import GLOBAL, own_address6
 
 # The key of the one HostError that is about the router.
 ROUTER_UNKNOWN = "router_unknown"
-
-# RFC 1918. Python's is_private holds much more, loopback among it.
-_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 
 
 class HostError(HomeAssistantError):
@@ -136,7 +134,7 @@ async def async_resolve_host(hass: HomeAssistant, host: str, router: IPv4Address
         if _is_machine(address) and (
             any(_is_host_of(address, network) for network in networks)
             if networks
-            else any(address in network for network in _PRIVATE)
+            else any(address in network for network in PRIVATE)
         ):
             return address
     raise HostError("host_outside", host=host, router=str(router))

@@ -10,10 +10,15 @@ from homeassistant.helpers.selector import (
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
+    TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
 )
 
+from .check_url import CheckUrlError, async_seen_address
 from .const import (
     CONF_ADMINS_ONLY,
+    CONF_CHECK_URL,
     CONF_CLOSE_ON_STOP,
     CONF_LEASE,
     CONF_REFRESH_INTERVAL,
@@ -47,18 +52,38 @@ _SCHEMA = vol.Schema(
         ),
         vol.Required(CONF_CLOSE_ON_STOP, default=False): BooleanSelector(),
         vol.Required(CONF_ADMINS_ONLY, default=False): BooleanSelector(),
+        # Nobody is asked unless the user wants it.
+        vol.Optional(CONF_CHECK_URL): TextSelector(TextSelectorConfig(type=TextSelectorType.URL)),
     }
 )
 
 
 class PortForwardOptionsFlow(OptionsFlow):
-    """Asks how often to look, how long the router keeps a port by itself, and who may open."""
+    """Asks how often to look, how long the router keeps a port, who may open, whom to ask."""
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the options."""
+        errors: dict[str, str] = {}
         if user_input is not None:
-            return self.async_create_entry(data=user_input)
+            url = user_input.pop(CONF_CHECK_URL, "").strip()
+            options = user_input | ({CONF_CHECK_URL: url} if url else {})
+            errors = await self._async_check(url)
+            if not errors:
+                return self.async_create_entry(data=options)
+            user_input = options
         return self.async_show_form(
             step_id="init",
-            data_schema=self.add_suggested_values_to_schema(_SCHEMA, self.config_entry.options),
+            data_schema=self.add_suggested_values_to_schema(
+                _SCHEMA, self.config_entry.options if user_input is None else user_input
+            ),
+            errors=errors,
         )
+
+    async def _async_check(self, url: str) -> dict[str, str]:
+        """Try a new check URL once; one that was tried before may be silent today."""
+        if url and url != self.config_entry.options.get(CONF_CHECK_URL):
+            try:
+                await async_seen_address(self.hass, url)
+            except CheckUrlError as error:
+                return {CONF_CHECK_URL: error.key}
+        return {}

@@ -178,7 +178,13 @@ class WanConnection:
         return None
 
     def _relayable(self, mapping: VirtualMapping) -> bool:
-        return self.connected and mapping.enabled and is_ipv4(mapping.internal_host)
+        return (
+            self.connected
+            and mapping.enabled
+            and is_ipv4(mapping.internal_host)
+            # Where inside and outside are one address, it would relay to itself without end.
+            and (mapping.internal_host, mapping.internal_port) != (self.host, mapping.external_port)
+        )
 
     def _report(self, what: Literal["opened", "closed"], mapping: VirtualMapping) -> None:
         if self._on_change is not None:

@@ -35,7 +35,7 @@ TYPED = {
     "internal_ports": "8080",
 }
 # What the form fills in by itself; of an adopted rule only what few need.
-ADOPTED_FILLED_IN = {"admins_only": False}
+ADOPTED_FILLED_IN = {"admins_only": False, "only_while_reachable": False}
 FILLED_IN = {
     "ip_version": "ipv4",
     "close_after": {"days": 0, "hours": 1, "minutes": 0, "seconds": 0},
@@ -154,6 +154,7 @@ async def test_add_with_everything(
         "close_after": {"days": 1, "hours": 2, "minutes": 3, "seconds": 4},
         "until_closed": True,
         "admins_only": False,
+        "only_while_reachable": False,
     }
     await switch(hass, "turn_on", "switch.front_door")
     assert {

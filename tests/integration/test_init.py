@@ -55,6 +55,8 @@ async def test_devices_and_entities(
         for entity in er.async_entries_for_config_entry(entity_registry, entry.entry_id)
     } == {
         "switch.camera": subentry.subentry_id,
+        "binary_sensor.camera_target_reachable": subentry.subentry_id,
+        "binary_sensor.virtual_router_reachable_from_the_internet": None,
         "event.camera_activity": subentry.subentry_id,
         "event.virtual_router_activity": None,
         "button.virtual_router_close_all": None,

@@ -1,5 +1,6 @@
 """Forwards over IPv6, or over both: mappings and pinholes come and go together."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from unittest.mock import Mock
 
 import pytest
 import pytest_socket
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.port_forward import hosts
@@ -20,6 +23,7 @@ from custom_components.port_forward.const import DOMAIN
 from custom_components.port_forward.routers import ipv4, ipv6
 from lab.virtual_router import Ipv6, Pcp, VirtualRouter, free_port
 
+from .automating import pass_time
 from .conftest import (
     add_forward,
     forward_data,
@@ -279,3 +283,34 @@ class TestForm:
             await submit(hass, await start(hass, home.entry), typed)
             [subentry] = home.entry.subentries.values()
             assert subentry.data["ip_version"] == "both"
+
+
+async def test_router_on_the_ipv6_internet_alone(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> None:
+    """Only forwards for IPv4 are missing something, if that lasts."""
+    issues = ir.async_get(hass).issues
+    async with by_upnp(hass)() as home:
+        home.router.wans[0].external_address = ""
+        await home.add(free_port(), "ipv6")
+        state = hass.states.get("binary_sensor.virtual_router_reachable_from_the_internet")
+        assert state
+        assert (state.state, state.attributes["reason"]) == ("on", "ipv6_only")
+        for _ in range(11):
+            await pass_time(hass, freezer, seconds=65)
+        assert not [issue for _, issue in issues if issue.startswith("not_reachable")]
+
+        add_forward(hass, home.entry, forward_data(free_port()), title="Plex")
+        await hass.async_block_till_done()
+        for _ in range(11):
+            await pass_time(hass, freezer, seconds=65)
+        found = [issue for (_, key), issue in issues.items() if key.startswith("not_reachable")]
+        assert [issue.translation_key for issue in found] == ["not_reachable_ipv6_only"]
+
+
+async def test_target_answers_over_ipv6(home: Home6) -> None:
+    """Of both, one is enough."""
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "::1", 0) as server:
+        await home.add(server.sockets[0].getsockname()[1], "both")
+        await home.hass.async_block_till_done(wait_background_tasks=True)
+        assert state_of(home.hass, "binary_sensor.camera_target_reachable") == "on"

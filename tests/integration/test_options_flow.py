@@ -74,6 +74,10 @@ async def test_changed(
 async def test_shown_again(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await set_up(hass, entry)
     await change(hass, entry, refresh_interval=30, lease=600, close_on_stop=True, admins_only=True)
+    # The check URL is tried when it is typed in, see test_reachable.py.
+    options = {**entry.options, "check_url": "http://127.0.0.1:1/"}
+    hass.config_entries.async_update_entry(entry, options=options)
+    await hass.async_block_till_done()
     step = await hass.config_entries.options.async_init(entry.entry_id)
     schema = step["data_schema"]
     assert schema
@@ -82,6 +86,7 @@ async def test_shown_again(hass: HomeAssistant, entry: MockConfigEntry) -> None:
         "lease": 600,
         "close_on_stop": True,
         "admins_only": True,
+        "check_url": "http://127.0.0.1:1/",
     }
 
 

@@ -271,6 +271,8 @@ async def test_a_command_writes_the_states_of_no_other_forward(
         if state.last_reported != before[state.entity_id]
     }
     assert written == {
+        "binary_sensor.camera_target_reachable",
+        "binary_sensor.virtual_router_reachable_from_the_internet",
         "button.virtual_router_close_all",
         "event.camera_activity",
         "event.virtual_router_activity",

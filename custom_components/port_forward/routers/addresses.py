@@ -4,22 +4,28 @@ import asyncio
 import socket
 from ipaddress import IPv4Address, IPv4Network
 
+PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+"""The networks of homes (RFC 1918). Python's is_private holds much more, loopback among it."""
+
+CGNAT = IPv4Network("100.64.0.0/10")
+"""What a provider's customers share (RFC 6598)."""
+
 # Named one by one, because Python's is_global also leaves out the networks for
 # documentation: no provider gives those to a customer, while the routers of
 # tests and demos live on them.
-_NOT_PUBLIC = tuple(
-    IPv4Network(network)
-    for network in (
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",  # RFC 6598: shared by the provider's customers, "CGNAT"
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",  # RFC 6890; DS-Lite routers show an address of it
-        "192.168.0.0/16",
-        "224.0.0.0/3",
-    )
+_NOT_PUBLIC = (
+    *PRIVATE,
+    CGNAT,
+    *(
+        IPv4Network(network)
+        for network in (
+            "0.0.0.0/8",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "192.0.0.0/24",  # RFC 6890; DS-Lite routers show an address of it
+            "224.0.0.0/3",
+        )
+    ),
 )
 
 
