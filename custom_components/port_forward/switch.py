@@ -12,6 +12,7 @@ from .coordinator import PortForwardConfigEntry
 from .entity import ForwardEntity, RouterEntity, async_add_for_forwards, translated_errors
 from .exposure import async_guard_exposure
 from .forwards import ForwardSettings
+from .rights import async_check_may_open
 from .risk import risks_of
 
 # Routers fail under parallel requests; one command at a time.
@@ -114,5 +115,7 @@ class LockdownSwitch(RouterEntity, SwitchEntity):
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
-        """Let forwards be opened again."""
+        """Let forwards be opened again, by who may open them."""
+        entry = self.coordinator.config_entry
+        await async_check_may_open(self.hass, entry, None, self._context)
         await self.coordinator.keeper.unlock()

@@ -9,6 +9,7 @@ from typing import Any, Final, override
 from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, SubentryFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.port_forward.const import DOMAIN, SUBENTRY_TYPE_FORWARD
@@ -431,6 +432,17 @@ class Home[R: UsersRouter]:
     async def off(self) -> None:
         """Turn the switch off."""
         await switch(self.hass, "turn_off")
+
+    async def lock(self) -> None:
+        """Turn lockdown on."""
+        [lockdown] = [
+            entity.entity_id
+            for entity in er.async_entries_for_config_entry(
+                er.async_get(self.hass), self.entry.entry_id
+            )
+            if entity.translation_key == "lockdown"
+        ]
+        await switch(self.hass, "turn_on", lockdown)
 
     @property
     def state(self) -> str:

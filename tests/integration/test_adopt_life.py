@@ -281,3 +281,32 @@ class TestFailing:
         await refresh(home.hass, home.entry)
         assert (home.state, home.router.is_on, phases(home.hass, home.entry)) == ("off", False, [])
         assert not issues.async_get_issue(DOMAIN, f"not_closed_{subentry_id}")
+
+
+class TestLockdown:
+    async def test_closes_it_whoever_enabled_it(self, home: Home[OnOpnsense]) -> None:
+        """When it is turned on, and while it is."""
+        before = home.router.rule
+        await home.router.by_hand(enabled=True)
+        await refresh(home.hass, home.entry)
+        assert home.state == "on"
+        await home.lock()
+        assert (home.state, home.router.is_in_force, home.router.rule) == ("off", False, before)
+        assert home.told == ("closed", "lockdown")
+        with pytest.raises(HomeAssistantError):
+            await home.on()
+        await home.router.by_hand(enabled=True)
+        await refresh(home.hass, home.entry)
+        assert (home.state, home.router.is_in_force, home.router.rule) == ("off", False, before)
+
+
+async def test_its_source_is_its_own_affair(home: Home[OnOpnsense]) -> None:
+    with pytest.raises(HomeAssistantError) as raised:
+        await home.hass.services.async_call(
+            DOMAIN,
+            "open",
+            {"entity_id": "switch.camera", "allowed_source": "198.51.100.7"},
+            blocking=True,
+        )
+    assert raised.value.translation_key == "source_of_rule"
+    assert not home.router.is_on
