@@ -12,6 +12,8 @@ class OnLoopback(Subject):
     target = "127.0.0.2"
     friend = "127.0.0.3"
     stranger = "127.0.0.4"
+    network = "127.0.0.2/31"
+    far = stranger
 
     @override
     def client(self) -> socket.socket:

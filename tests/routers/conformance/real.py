@@ -25,6 +25,8 @@ class Real(Subject):
 
     friend = FRIEND
     stranger = STRANGER
+    network = "11.22.33.8/29"
+    far = "11.22.33.1"
 
     def __init__(
         self, network: HomeNetwork, router: RealRouter, target: str, make: Callable[[], Router]

@@ -24,13 +24,16 @@ class Subject(ABC):
     """One router, and whatever a test does to it behind the driver's back.
 
     `target` is a host that the router maps to, `friend` and `stranger` are
-    addresses on the internet. What a subject cannot do is None or False.
+    addresses on the internet; `network` holds `friend`, and not `far`. What a
+    subject cannot do is None or False.
     """
 
     driver: Router
     target: str
     friend: str
     stranger: str
+    network: str
+    far: str
     forgets = True
     """Whether a restart of the router loses its mappings."""
 

@@ -14,6 +14,7 @@ from custom_components.port_forward.routers.errors import (
     MissingRightsError,
     NotPermittedError,
     PortConflictError,
+    Refusal,
     RouterError,
     RouterUnreachableError,
     UnsupportedError,
@@ -197,6 +198,26 @@ async def test_an_allowed_source_is_enforced_or_refused(subject: Subject) -> Non
         assert not await subject.is_reached(port, subject.stranger)
         for mapping in renewed:
             await subject.driver.close(mapping)
+        assert not await subject.is_reached(port)
+
+
+async def test_an_allowed_network_is_enforced_or_refused(subject: Subject) -> None:
+    wanted = subject.forward(source=subject.network)
+    port = wanted.external_ports.first
+    async with subject.answering(port):
+        try:
+            opened = await subject.driver.open(wanted, HOUR)
+        except NotPermittedError as error:
+            # Some can limit a port to one address alone.
+            one = error.reason is Refusal.ONE_SOURCE_ONLY
+            assert one or subject.driver.capabilities.allowed_source is False
+            assert not await subject.rows()
+            return
+        assert await subject.is_reached(port)
+        assert not await subject.is_reached(port, subject.far)
+        [row] = (await ours_on(subject, *opened)).mappings
+        assert row.same_rule(opened[0])
+        await subject.driver.close(row)
         assert not await subject.is_reached(port)
 
 
