@@ -1,4 +1,4 @@
-"""The intents: open a forward for a spoken time, and close it.
+"""The intents: open a forward for a spoken time, close it, and lock all down.
 
 Home Assistant reads sentences from its configuration only; `docs/voice.md`
 has them ready.
@@ -19,6 +19,7 @@ from homeassistant.helpers import intent
 
 from .const import DOMAIN
 from .entity import translated_errors
+from .lockdown_intent import LockdownIntent
 from .rights import async_is_for_admins, only_admins
 from .services import deadline_of
 from .speech import async_say_closed, async_say_error, async_say_open
@@ -36,6 +37,7 @@ async def async_setup_intents(hass: HomeAssistant) -> None:
     """Register the intents."""
     intent.async_register(hass, OpenIntent())
     intent.async_register(hass, CloseIntent())
+    intent.async_register(hass, LockdownIntent())
 
 
 class ForwardIntent(intent.IntentHandler):

@@ -36,6 +36,11 @@ async def async_say_closed(hass: HomeAssistant, language: str, forward: str) -> 
     return await _async_text(hass, language, _ANSWERS, "closed", {"forward": forward})
 
 
+async def async_say_locked(hass: HomeAssistant, language: str) -> str:
+    """Say that lockdown is on, wherever it could be."""
+    return await _async_text(hass, language, _ANSWERS, "locked", {})
+
+
 async def async_say_error(hass: HomeAssistant, language: str, error: HomeAssistantError) -> str:
     """Say what went wrong and what can be done about it."""
     if error.translation_domain != DOMAIN:

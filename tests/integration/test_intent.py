@@ -1,6 +1,7 @@
 """Forwards opened for a spoken time, with the sentences that the documentation gives."""
 
 import re
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,19 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
-from lab.virtual_router import VirtualRouter, free_port
+from lab.virtual_router import Fault, VirtualRouter, free_port
 from tests.translations import rendered
 
 from .automating import FOREIGN_SWITCH, device_of, furnish, pass_time
-from .conftest import add_forward, forward_data, refresh, set_up, state_of
+from .conftest import (
+    add_forward,
+    forward_data,
+    make_entry,
+    refresh,
+    set_up,
+    state_of,
+    switch,
+)
 from .talking import Camera, say, set_up_assist, spoken
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "voice.md"
@@ -337,3 +346,74 @@ async def test_a_full_disk(
     assert response.error_code is IntentResponseErrorCode.FAILED_TO_HANDLE
     assert "Is a directory" in spoken(response)
     assert not router.requests["AddPortMapping"]
+
+
+LOCKDOWN = "switch.virtual_router_lockdown"
+
+
+@pytest.fixture
+async def neighbour(hass: HomeAssistant, camera: Camera) -> AsyncGenerator[VirtualRouter]:
+    """Another router with one forward, *Attic*, open, beside that of the camera, which is open."""
+    async with VirtualRouter() as other:
+        entry = await make_entry(hass, other)
+        add_forward(hass, entry, forward_data(free_port()), title="Attic")
+        await set_up(hass, entry)
+        await switch(hass, "turn_on", "switch.attic")
+        await switch(hass, "turn_on", SWITCH)
+        yield other
+
+
+class TestLockdown:
+    @pytest.mark.parametrize("text", ["turn on lockdown", "lock down my ports"])
+    async def test_all_routers(
+        self, hass: HomeAssistant, router: VirtualRouter, neighbour: VirtualRouter, text: str
+    ) -> None:
+        response = await say(hass, text)
+        assert spoken(response) == rendered("common.locked")
+        assert not router.mappings
+        assert not neighbour.mappings
+        for lockdown in (LOCKDOWN, f"{LOCKDOWN}_2"):
+            assert state_of(hass, lockdown) == "on"
+
+    async def test_a_router_that_is_away_is_told_and_the_other_locked(
+        self,
+        hass: HomeAssistant,
+        router: VirtualRouter,
+        entry: MockConfigEntry,
+        neighbour: VirtualRouter,
+    ) -> None:
+        router.fault(Fault.DROP_BEFORE, times=None)
+        response = await say(hass, "turn on lockdown")
+        assert response.response_type is IntentResponseType.ERROR
+        assert spoken(response) == rendered("exceptions.unreachable.message", {"host": "127.0.0.1"})
+        assert not neighbour.mappings
+        assert state_of(hass, LOCKDOWN) == state_of(hass, f"{LOCKDOWN}_2") == "on"
+
+        await hass.config_entries.async_unload(entry.entry_id)
+        response = await say(hass, "turn on lockdown")
+        assert spoken(response) == rendered(
+            "exceptions.not_all_closed.message", {"router": "Virtual Router"}
+        )
+
+    async def test_only_what_is_exposed(
+        self, hass: HomeAssistant, router: VirtualRouter, neighbour: VirtualRouter
+    ) -> None:
+        async_expose_entity(hass, "conversation", LOCKDOWN, should_expose=False)
+        await say(hass, "turn on lockdown")
+        assert len(router.mappings) == 1
+        assert not neighbour.mappings
+        async_expose_entity(hass, "conversation", f"{LOCKDOWN}_2", should_expose=False)
+        response = await say(hass, "turn on lockdown")
+        assert spoken(response) == rendered("exceptions.no_lockdown_exposed.message")
+
+    async def test_who_may_not(
+        self, hass: HomeAssistant, router: VirtualRouter, neighbour: VirtualRouter
+    ) -> None:
+        group = await hass.auth.async_get_group(GROUP_ID_READ_ONLY)
+        assert group
+        user = MockUser(groups=[group]).add_to_hass(hass)
+        response = await say(hass, "turn on lockdown", by=Context(user_id=user.id))
+        assert spoken(response) == rendered(
+            "exceptions.not_allowed_to_lock.message", {"router": "Virtual Router"}
+        )
+        assert len(router.mappings) == len(neighbour.mappings) == 1

@@ -1,14 +1,19 @@
 """Assist turns forwards on and off by itself."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.intent import IntentResponseType
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from lab.virtual_router import VirtualRouter
+from lab.virtual_router import VirtualRouter, free_port
 
-from .conftest import add_forward, forward_data, set_up
+from .conftest import add_forward, forward_data, make_entry, set_up, state_of, switch
 from .talking import Camera, say, set_up_assist, spoken
+
+LOCKDOWN = "switch.virtual_router_lockdown"
 
 
 @pytest.fixture
@@ -48,3 +53,54 @@ async def test_asked_for_its_state(hass: HomeAssistant, camera: Camera) -> None:
     assert spoken(await say(hass, "is the front door camera on?")) == "No, off"
     await say(hass, "turn on front door camera")
     assert spoken(await say(hass, "is the front door camera on?")) == "Yes"
+
+
+@pytest.fixture
+async def neighbour(hass: HomeAssistant) -> AsyncGenerator[VirtualRouter]:
+    """Another router with one forward, *Attic*, open; Assist is set up."""
+    async with VirtualRouter() as other:
+        entry = await make_entry(hass, other)
+        add_forward(hass, entry, forward_data(free_port()), title="Attic")
+        await set_up(hass, entry)
+        await switch(hass, "turn_on", "switch.attic")
+        yield other
+
+
+async def test_lockdown(hass: HomeAssistant, router: VirtualRouter, camera: Camera) -> None:
+    async with camera:
+        await say(hass, "turn on front door camera")
+        assert await camera.is_reached()
+
+        response = await say(hass, "turn on lockdown")
+        assert spoken(response) == "Turned on the switch"
+        assert state_of(hass, LOCKDOWN) == "on"
+        assert not await camera.is_reached()
+        assert spoken(await say(hass, "is lockdown on?")) == "Yes"
+
+        response = await say(hass, "turn on front door camera")
+        assert response.response_type is IntentResponseType.ERROR
+        assert not await camera.is_reached()
+
+        assert spoken(await say(hass, "turn off the lockdown")) == "Turned off the switch"
+        assert state_of(hass, LOCKDOWN) == "off"
+        await say(hass, "turn on Virtual Router lockdown")
+        assert state_of(hass, LOCKDOWN) == "on"
+
+
+async def test_with_two_routers_it_is_told_which_are_meant(
+    hass: HomeAssistant, camera: Camera, neighbour: VirtualRouter
+) -> None:
+    response = await say(hass, "turn on lockdown")
+    assert spoken(response) == "Sorry, there are multiple devices called Lockdown"
+    assert len(neighbour.mappings) == 1
+
+
+async def test_what_the_user_calls_it_stays(
+    hass: HomeAssistant, entity_registry: er.EntityRegistry, entry: MockConfigEntry, camera: Camera
+) -> None:
+    entity_registry.async_update_entity(LOCKDOWN, aliases=[er.COMPUTED_NAME, "siege"])
+    await hass.config_entries.async_reload(entry.entry_id)
+    await say(hass, "turn on lockdown")
+    assert state_of(hass, LOCKDOWN) == "off"
+    await say(hass, "turn on siege")
+    assert state_of(hass, LOCKDOWN) == "on"
