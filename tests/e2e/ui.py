@@ -218,13 +218,17 @@ class Ui:
 
     async def sensor(self, entry: str, key: str) -> str:
         """Return what the sensor of a router shows."""
+        state = await self.ha.state(await self.entity_of(entry, key))
+        return str(state["state"])
+
+    async def entity_of(self, entry: str, key: str) -> str:
+        """Return the entity id of an entity of a router."""
         [entity_id] = [
             row["entity_id"]
             for row in await self.ha.command("config/entity_registry/list")
             if row["config_entry_id"] == entry and row["translation_key"] == key
         ]
-        state = await self.ha.state(entity_id)
-        return str(state["state"])
+        return str(entity_id)
 
     async def routers(self) -> list[dict[str, Any]]:
         """Return the entries of all routers."""
