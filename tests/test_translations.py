@@ -32,6 +32,11 @@ from custom_components.port_forward.routers.errors import (
 )
 from custom_components.port_forward.routers.model import Protocol
 from custom_components.port_forward.services import async_setup_services
+from custom_components.port_forward.sightings import (
+    Sighting,
+    SightingKind,
+    details_of_sighting,
+)
 from custom_components.port_forward.trigger import CLOSE_REASONS, TRIGGERS
 
 from .translations import FOLDER, placeholders, texts
@@ -273,10 +278,15 @@ def test_issues() -> None:
         names = {constant(key) for key in given.keys}
         shown = issue_keys(keyword(call, "translation_key"))
         found |= shown
-        parts = [
-            texts()[f"issues.{key}.{part}"] for key in shown for part in ("title", "description")
-        ]
-        assert set().union(*map(placeholders, parts)) == names
+        parts: list[str] = []
+        for key in shown:
+            parts.append(texts()[f"issues.{key}.title"])
+            fixes = [text for name, text in texts().items() if is_of_fix(name, key)]
+            # Its description is that of the first step of what fixes it.
+            assert bool(fixes) == bool(constant(keyword(call, "is_fixable")))
+            assert bool(fixes) != (f"issues.{key}.description" in texts())
+            parts += fixes or [texts()[f"issues.{key}.description"]]
+        assert set().union(*map(placeholders, parts)) - {"error"} == names
     assert keys("issues") == found
 
 
@@ -288,6 +298,18 @@ def issue_keys(key: ast.expr | None) -> set[str]:
             f"not_reachable_{fine}" for fine in (Reachability.REACHABLE, Reachability.UNKNOWN)
         }
     return {constant(key)}
+
+
+def is_of_fix(name: str, issue: str) -> bool:
+    return name.startswith(f"issues.{issue}.fix_flow.")
+
+
+def test_fixes_describe_each_field() -> None:
+    for issue in keys("issues"):
+        steps = f"issues.{issue}.fix_flow.step"
+        for step in keys(steps):
+            assert keys(f"{steps}.{step}.data") == keys(f"{steps}.{step}.data_description")
+            assert f"{steps}.{step}.title" in texts()
 
 
 def test_selectors() -> None:
@@ -337,6 +359,14 @@ def test_activity() -> None:
     assert all(f"{shown}.{key}.name" in texts() for key in keys(shown) - {"event_type"})
 
 
+def test_sightings() -> None:
+    sighting = Sighting(kind=SightingKind.APPEARED, at=dt_util.utcnow(), mapping=None, more=1)
+    shown = "entity.event.foreign_mappings.state_attributes"
+    assert keys(shown) == {*details_of_sighting(sighting), "event_type"}
+    assert keys(f"{shown}.event_type.state") == set(SightingKind)
+    assert all(f"{shown}.{key}.name" in texts() for key in keys(shown) - {"event_type"})
+
+
 @pytest.mark.parametrize("many", ["services", "triggers", "conditions"])
 def test_what_the_editor_offers(many: str) -> None:
     assert keys(many) == described(many).keys()
@@ -365,9 +395,10 @@ def test_icons() -> None:
     ):
         assert icons()[many].keys() == described(many).keys()
         assert all(icon.keys() == {one} for icon in icons()[many].values())
-    event = icons()["entity"]["event"]["activity"]["state_attributes"]
-    assert event.keys() == {"event_type"}
-    assert event["event_type"]["state"].keys() == set(Kind)
+    for name, kinds in (("activity", Kind), ("foreign_mappings", SightingKind)):
+        event = icons()["entity"]["event"][name]["state_attributes"]
+        assert event.keys() == {"event_type"}
+        assert event["event_type"]["state"].keys() == set(kinds)
     for name in values(icons()):
         assert re.fullmatch(r"mdi:[a-z0-9-]+", name)
 

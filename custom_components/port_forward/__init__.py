@@ -8,12 +8,14 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.typing import ConfigType
 
 from .backend import async_close_all, async_load_ledger, make_router, report_left_open
 from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import router_device_info
+from .foreign import async_forget_foreign
 from .history import async_forget
 from .internet import async_take_back
 from .lan import async_get_lan
@@ -56,6 +58,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     coordinator.async_tell_untold()
     coordinator.probes.async_start()
+    # Automations cannot hear it before Home Assistant has started.
+    entry.async_on_unload(async_at_started(hass, coordinator.foreign.async_tell_untold))
     await async_listen_for_news(entry)
     coordinator.follower.async_listen()
     entry.async_on_unload(entry.add_update_listener(_async_reload))
@@ -75,6 +79,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
     keeper = entry.runtime_data.keeper
     if entry.disabled_by is not None:
         async_take_back(hass, entry.entry_id)
+        entry.runtime_data.foreign.async_stop_asking()
         try:
             await keeper.close_all(Reason.ROUTER_DISABLED)
         except RouterError:
@@ -95,6 +100,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         # The entry is gone after this: only the user can still close them.
         report_left_open(hass, entry, ledger.openings.values())
     await Ledger(hass, entry.entry_id).remove()
+    await async_forget_foreign(hass, entry)
     ir.async_delete_issue(hass, DOMAIN, f"router_does_not_close_{entry.entry_id}")
     async_take_back(hass, entry.entry_id)
     async_forget(hass, entry.entry_id)

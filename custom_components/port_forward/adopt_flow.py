@@ -14,7 +14,7 @@ from homeassistant.config_entries import (
 from homeassistant.const import CONF_NAME
 from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
 
-from .adoption import async_labels, describe
+from .adoption import async_labels, default_name, describe
 from .backend import make_router
 from .const import CONF_ADOPTED, SUBENTRY_TYPE_FORWARD
 from .forward_form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, to_form
@@ -23,6 +23,7 @@ from .idle import check_idle
 from .kept_mapping import mapping_from_json, mapping_to_json
 from .routers.model import PortMapping
 from .routers.router import Router
+from .routers.shown import code
 
 _CONF_RULE = "rule"
 
@@ -64,7 +65,7 @@ class AdoptingSubentryFlow(ConfigSubentryFlow):
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
         """Ask for the name and the times of a rule that is adopted. The router is not changed."""
-        name = self._rule.description.strip() or describe(self._rule)
+        name = default_name(self._rule)
         adopted = {CONF_ADOPTED: mapping_to_json(self._rule)}
         return self._step_adopted(
             "adopt_as", user_input, {CONF_NAME: name}, adopted, self.async_create_entry
@@ -96,7 +97,7 @@ class AdoptingSubentryFlow(ConfigSubentryFlow):
             errors, placeholders = self._check_adopted(shown)
             if not errors:
                 return finish(**title_and_data(shown))
-        rule = describe(mapping_from_json(adopted[CONF_ADOPTED]))
+        rule = code(describe(mapping_from_json(adopted[CONF_ADOPTED])))
         return self.async_show_form(
             step_id=step_id,
             data_schema=self.add_suggested_values_to_schema(ADOPTED_SCHEMA, to_form(shown)),

@@ -11,6 +11,7 @@ from homeassistant.helpers.translation import async_get_translations
 from .const import SUBENTRY_TYPE_FORWARD
 from .forwards import ForwardSettings
 from .routers.model import PORT_MAX, PortMapping
+from .routers.shown import clean
 
 
 async def async_adoptable(entry: ConfigEntry) -> Mapping[str, PortMapping]:
@@ -24,6 +25,12 @@ async def async_adoptable(entry: ConfigEntry) -> Mapping[str, PortMapping]:
     if not coordinator.router.capabilities.disabled_rules:
         return {}
     await coordinator.async_refresh()
+    return adoptable(entry)
+
+
+def adoptable(entry: ConfigEntry) -> Mapping[str, PortMapping]:
+    """Return the rules that can be adopted as of the last look at a router that is set up."""
+    coordinator = entry.runtime_data
     rows: tuple[PortMapping, ...] = coordinator.data.mappings
     adopted = [
         settings.adopted
@@ -54,7 +61,7 @@ async def async_labels(hass: HomeAssistant, rules: Mapping[str, PortMapping]) ->
         return texts.get(f"component.switch.entity_component._.state.{state}", state)
 
     return {
-        key: " · ".join(filter(None, (rule.description, describe(rule), state_of(rule))))
+        key: " · ".join(filter(None, (clean(rule.description), describe(rule), state_of(rule))))
         for key, rule in rules.items()
     }
 
@@ -63,4 +70,9 @@ def describe(rule: PortMapping) -> str:
     """Return what a rule does: `TCP 8443 → 192.168.1.20:443`, and for whom if not for all."""
     protocols = "+".join(rule.protocols).upper()
     leads = f"{protocols} {rule.external_ports} → {rule.target}"
-    return f"{leads} ({rule.allowed_source})" if rule.allowed_source else leads
+    return clean(f"{leads} ({rule.allowed_source})" if rule.allowed_source else leads)
+
+
+def default_name(rule: PortMapping) -> str:
+    """Return what a forward is called that is made of a rule, unless the user says otherwise."""
+    return clean(rule.description) or describe(rule)

@@ -28,6 +28,7 @@ from .const import (
     SUBENTRY_TYPE_FORWARD,
 )
 from .follow import Follower
+from .foreign import Foreign
 from .forwards import ForwardSettings
 from .history import async_history
 from .hosts import HostError, async_resolve_hosts, async_router_address
@@ -81,6 +82,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             on_activity=self._async_tell,
             journal=async_history(hass, entry.entry_id).journal,
         )
+        self.foreign = Foreign(hass, entry, router, self.keeper)
         # What happened before there were entities to show it: at start, the
         # openings are brought in order first. None once there are.
         self._untold: deque[Activity] | None = deque(maxlen=_MOST_UNTOLD)
@@ -136,6 +138,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             snapshot, changes, self.forwards, barred, self.follower.devices
         )
         await self.idle.async_look()
+        await self.foreign.async_look(self.forwards)
         self._async_report_leases()
         self.internet.look(snapshot)
         return self.keeper.view.snapshot or snapshot

@@ -1,4 +1,8 @@
-"""The event *Activity* of each forward and of the router: what happened last, why and by whom."""
+"""The events: *Activity* of each forward and of the router, and *Foreign mappings* of the router.
+
+The first tell what happened last, why and by whom; the other what somebody
+else has opened or closed.
+"""
 
 from abc import abstractmethod
 from typing import override
@@ -12,6 +16,8 @@ from .announce import Details, details_of
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import ForwardEntity, RouterEntity, async_add_for_forwards
 from .openings import Activity, Kind
+from .routers.model import Listing
+from .sightings import Sighting, SightingKind, details_of_sighting
 
 # They ask nothing of the router.
 PARALLEL_UPDATES = 0
@@ -24,6 +30,8 @@ async def async_setup_entry(
 ) -> None:
     """Add one for the router and one for each forward."""
     async_add_entities([RouterActivity(entry.runtime_data, "activity")])
+    if entry.runtime_data.router.capabilities.listing is not Listing.NONE:
+        async_add_entities([ForeignMappings(entry.runtime_data, "foreign_mappings")])
     await async_add_for_forwards(
         entry,
         async_add_entities,
@@ -83,3 +91,28 @@ class RouterActivity(RouterEntity, ActivityEntity):
             "forward_id": activity.forward_id,
             **details_of(activity),
         }
+
+
+class ForeignMappings(RouterEntity, EventEntity):
+    """What has come and gone on the router that no forward accounts for."""
+
+    _attr_translation_key = "foreign_mappings"
+    _attr_event_types = list(SightingKind)  # noqa: RUF012  the base class wants a list
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Tell what was seen last of a router that is away, too."""
+        return True
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen for as long as the entity exists."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self.coordinator.foreign.async_listen(self._on_sighting))
+
+    @callback
+    def _on_sighting(self, sighting: Sighting) -> None:
+        self.async_set_context(Context())
+        self._trigger_event(sighting.kind, details_of_sighting(sighting))
+        self.async_write_ha_state()

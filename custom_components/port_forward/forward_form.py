@@ -53,7 +53,8 @@ class _AnyDuration(DurationSelector):
             return dict(data)
 
 
-def _fields_of(duration: timedelta) -> dict[str, int]:
+def fields_of(duration: timedelta) -> dict[str, int]:
+    """Return a duration as its field in the form has it."""
     minutes, seconds = divmod(duration.seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return {"days": duration.days, "hours": hours, "minutes": minutes, "seconds": seconds}
@@ -66,7 +67,7 @@ type _Fields = Mapping[vol.Marker, Selector[Any]]
 
 _NAME: _Fields = {vol.Required(CONF_NAME): TextSelector()}
 _TIMES: _Fields = {
-    vol.Required(CONF_CLOSE_AFTER, default=_fields_of(DEFAULT_CLOSE_AFTER)): _AnyDuration(
+    vol.Required(CONF_CLOSE_AFTER, default=fields_of(DEFAULT_CLOSE_AFTER)): _AnyDuration(
         DurationSelectorConfig(enable_day=True)
     ),
     vol.Required(CONF_UNTIL_CLOSED, default=False): BooleanSelector(),
@@ -122,6 +123,8 @@ def _with_more(fields: _Fields, more: _Fields) -> vol.Schema:
 
 
 SCHEMA = _with_more(_FIELDS, _MORE)
+# For what is open already, and becomes a forward as it is.
+NAME_AND_TIMES_SCHEMA = vol.Schema(_ADOPTED_FIELDS)
 ADOPTED_SCHEMA = _with_more(_ADOPTED_FIELDS, _ADOPTED_MORE)
 
 

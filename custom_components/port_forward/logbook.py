@@ -23,6 +23,7 @@ from homeassistant.util import dt as dt_util
 from .announce import EVENT_ACTIVITY
 from .const import DOMAIN
 from .openings import Kind, Reason
+from .sightings import EVENT_SIGHTING, SightingKind
 
 _KINDS: Final = {
     Kind.OPENED: "was opened",
@@ -64,6 +65,11 @@ _REASONS: Final = {
     Reason.INTERRUPTED: "because Home Assistant was interrupted",
 }
 
+_SIGHTINGS: Final = {
+    SightingKind.APPEARED: "now has",
+    SightingKind.DISAPPEARED: "no longer has",
+}
+
 # A close that took no longer than that is not worth a word.
 _LATE: Final = timedelta(seconds=5)
 
@@ -77,6 +83,7 @@ def async_describe_events(
 ) -> None:
     """Tell the logbook how to put what happens into words."""
     async_describe_event(DOMAIN, EVENT_ACTIVITY, _describe)
+    async_describe_event(DOMAIN, EVENT_SIGHTING, _describe_sighting)
 
 
 @callback
@@ -86,6 +93,28 @@ def _describe(event: LazyEventPartialState) -> dict[str, Any]:
         LOGBOOK_ENTRY_MESSAGE: sentence(event.data),
         LOGBOOK_ENTRY_ENTITY_ID: event.data.get("entity_id"),
     }
+
+
+@callback
+def _describe_sighting(event: LazyEventPartialState) -> dict[str, Any]:
+    return {
+        LOGBOOK_ENTRY_NAME: event.data["router"],
+        LOGBOOK_ENTRY_MESSAGE: sentence_of_sighting(event.data),
+        LOGBOOK_ENTRY_ENTITY_ID: event.data.get("entity_id"),
+    }
+
+
+def sentence_of_sighting(data: Mapping[str, Any]) -> str:
+    """Return what somebody else did, to follow the name of the router."""
+    has = _SIGHTINGS.get(data["kind"], data["kind"])
+    if data.get("more"):
+        return f"{has} {data['more']} more foreign mappings"
+    target = f"{data['internal_host']}:{data['internal_ports'] or '?'}"
+    if data.get("device"):
+        target += f" ({data['device']})"
+    text = f"{has} the foreign mapping {data['protocol'].upper()} {data['external_ports']}"
+    text += f" to {target}"
+    return f"{text}: {data['description']}" if data.get("description") else text
 
 
 def sentence(data: Mapping[str, Any]) -> str:

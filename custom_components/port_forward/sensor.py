@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import override
+from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -21,10 +21,15 @@ from homeassistant.helpers.typing import StateType
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import ForwardEntity, RouterEntity, async_add_for_forwards
 from .openings import Phase
-from .routers.model import Capabilities
+from .routers.model import Capabilities, Listing
+from .sightings import describe_mapping
 
 # Only shows what the coordinator has.
 PARALLEL_UPDATES = 0
+
+
+# Mappings in the attribute: a state is sent to every browser that is open.
+_MOST_SHOWN: Final = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,8 @@ async def async_setup_entry(
             sensors.append(ExternalPortSensor(coordinator, subentry, "external_port"))
         return sensors
 
+    if capabilities.listing is not Listing.NONE:
+        async_add_entities([ForeignMappingsSensor(coordinator, "foreign_mappings")])
     await async_add_for_forwards(entry, async_add_entities, sensors_of)
 
 
@@ -108,6 +115,40 @@ class RouterSensor(RouterEntity, SensorEntity):
     def native_value(self) -> StateType:
         """Return the value of the newest snapshot."""
         return self.entity_description.value_fn(self.coordinator)
+
+
+class ForeignMappingsSensor(RouterEntity, SensorEntity):
+    """How many port mappings the router holds that no forward accounts for, and which."""
+
+    _attr_state_class = SensorStateClass.MEASUREMENT
+    _attr_translation_key = "foreign_mappings"
+    # They are on the router. The history of each would only fill the database.
+    _unrecorded_attributes = frozenset({"mappings"})
+
+    @property
+    @override
+    def native_value(self) -> int:
+        """Return how many there are, at least."""
+        return len(self.coordinator.foreign.rows)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """Return the first of them, how many more there are, and whether all are known."""
+        foreign = self.coordinator.foreign
+        return {
+            "mappings": [
+                {
+                    **describe_mapping(row.mapping),
+                    "enabled": row.mapping.enabled,
+                    "accepted": foreign.is_accepted(row),
+                    "device": foreign.device_of(row.mapping),
+                }
+                for row in foreign.rows[:_MOST_SHOWN]
+            ],
+            "more": max(0, len(foreign.rows) - _MOST_SHOWN),
+            "complete": foreign.lists_all,
+        }
 
 
 class ClosesAtSensor(ForwardEntity, SensorEntity):

@@ -24,9 +24,11 @@ from homeassistant.util.json import JsonObjectType
 from .const import CONF_ALLOWED_SOURCE, DOMAIN, LONGEST_OPENING
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import translated_errors
+from .foreign_actions import async_setup_foreign_actions
 from .forwards import FieldError, parse_source
 from .openings import Opening, Reason, limited
 from .routers.model import PortMapping
+from .routers.shown import clean
 from .targets import (
     async_check_rights,
     async_chosen,
@@ -72,6 +74,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
     )
     hass.services.async_register(DOMAIN, "close", _async_close, schema=_CLOSE_SCHEMA)
     hass.services.async_register(DOMAIN, "close_all", _async_close_all, schema=_CLOSE_ALL_SCHEMA)
+    async_setup_foreign_actions(hass)
     hass.services.async_register(
         DOMAIN,
         "list_mappings",
@@ -255,11 +258,11 @@ def _describe_mapping(row: PortMapping, forward: str | None) -> JsonObjectType:
     return {
         "protocols": [protocol.value for protocol in row.protocols],
         "external_ports": str(row.external_ports),
-        "internal_host": row.internal_host,
+        "internal_host": clean(row.internal_host),
         "internal_ports": str(row.internal_ports) if row.internal_ports else None,
-        "allowed_source": row.allowed_source,
+        "allowed_source": clean(row.allowed_source),
         "enabled": row.enabled,
-        "description": row.description,
+        "description": clean(row.description),
         "lease": row.lease.total_seconds() if row.lease else None,
         "hits": row.hits,
         "foreign": forward is None,

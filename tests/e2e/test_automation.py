@@ -16,6 +16,8 @@ OFFERED = {
         "port_forward.about_to_close",
         "port_forward.opening_failed",
         "port_forward.external_port_changed",
+        "port_forward.foreign_mapping_appeared",
+        "port_forward.foreign_mapping_disappeared",
     },
     "condition_platforms/subscribe": {"port_forward.is_open"},
 }

@@ -9,16 +9,21 @@ from unittest.mock import patch
 
 import probatio
 from homeassistant.components.event import EventEntity
+from homeassistant.components.repairs import RepairsFlow
 from homeassistant.config_entries import ConfigFlow, ConfigSubentryFlow, OptionsFlow
 from homeassistant.data_entry_flow import FlowHandler, FlowManager, FlowResultType, section
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.issue_registry import IssueRegistry
+from homeassistant.helpers.issue_registry import async_get as async_get_issues
 from homeassistant.helpers.json import json_bytes
 from homeassistant.helpers.selector import SelectSelector
 
 from custom_components.port_forward.const import DOMAIN
 from tests.translations import rendered, texts
+
+# What each issue was, by its id.
+_SEEN: dict[str, str] = {}
 
 type AnyFlow = FlowHandler[Any, Any, Any]
 type AnyManager = FlowManager[Any, Any, Any]
@@ -84,8 +89,9 @@ def _read_error(error: HomeAssistantError) -> None:
 
 
 def _read_issue(key: str, values: Mapping[str, str] | None) -> None:
-    """Read what an issue of ours says."""
-    for part in ("title", "description"):
+    """Read what an issue of ours says; what can be fixed is described by its flow."""
+    is_fixed = any(name.startswith(f"issues.{key}.fix_flow.") for name in texts())
+    for part in ("title",) if is_fixed else ("title", "description"):
         rendered(f"issues.{key}.{part}", values)
 
 
@@ -131,6 +137,13 @@ def _prefix(flow: AnyFlow) -> str:
             return "options"
         case ConfigSubentryFlow():
             return f"config_subentries.{flow._subentry_type}"
+        case RepairsFlow():
+            issue = async_get_issues(flow.hass).async_get_issue(DOMAIN, flow.issue_id)
+            # It may be done with by now, in another way.
+            key = issue.translation_key if issue else _SEEN[flow.issue_id]
+            assert key
+            _SEEN[flow.issue_id] = key
+            return f"issues.{key}.fix_flow"
         case _:
             raise AssertionError(f"unknown flow {flow}")
 

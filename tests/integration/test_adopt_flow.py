@@ -54,7 +54,7 @@ async def test_a_rule(home: Home[OnOpnsense]) -> None:
     assert shown(step) == {"name": "NAS"}
     placeholders = step["description_placeholders"]
     assert placeholders
-    assert placeholders["rule"] == f"TCP {port} → {HERE}:80"
+    assert placeholders["rule"] == f"`TCP {port} → {HERE}:80`", "shown as Markdown"
     step = await home.submit(step, name=" Disk ", close_after={"hours": 2}, until_closed=False)
     assert step["type"] is FlowResultType.CREATE_ENTRY
     assert names(home) == ["Disk"]

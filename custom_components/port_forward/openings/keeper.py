@@ -110,6 +110,10 @@ class Keeper:
         """Tell whether the router holds a mapping of this forward now, whoever made it."""
         return self._shown.is_open(forward_id, forward)
 
+    def plan_of(self, forward: Forward) -> tuple[PortMapping, ...]:
+        """Return what opening would ask for, as thought out for the last look."""
+        return self._shown.plan_of(forward)
+
     def is_sure(self, forward_id: str) -> bool:
         """Tell whether it is known if the forward is open.
 
@@ -224,6 +228,44 @@ class Keeper:
             if has_moved(opening.forward, moved):
                 self._journal.note(forward.id, Source.COMMAND, "move", why=Reason.DEVICE_MOVED)
                 await self._reconciler.follow(opening, moved)
+
+    @to_the_end
+    async def take_over(
+        self, forward: Forward, *, deadline: datetime | None, user_id: str | None
+    ) -> None:
+        """Keep as our own what leads exactly where `forward` does, whoever made it.
+
+        From now on it is renewed, and closed at the deadline. Nothing happens
+        if the router does not hold all of it. Raises HomeAssistantError when
+        the ledger cannot be written.
+        """
+        async with self._turn():
+            if opening := self._shown.to_take_over(forward, deadline, user_id):
+                await self._do.take_over(opening)
+                self._teller.tell(
+                    Kind.OPENED,
+                    forward,
+                    external_ports=opening.external_ports,
+                    deadline=deadline,
+                    context=Context(user_id=user_id),
+                )
+
+    @to_the_end
+    async def close_foreign(self, mapping: PortMapping) -> None:
+        """Close a mapping that no opening accounts for: this very one, or nothing at all.
+
+        Raises RouterError, and ServiceValidationError if it is ours by now.
+        """
+        async with self._turn():
+            for opening in self._ledger.openings.values():
+                if any(map(mapping.same_rule, opening.mappings)):
+                    raise ServiceValidationError(
+                        translation_domain=DOMAIN,
+                        translation_key="mapping_is_ours",
+                        translation_placeholders={"forward": opening.forward.name},
+                    )
+            await self._router.close(mapping)
+            self.view.update(removed=(mapping,))
 
     @to_the_end
     async def close_all(

@@ -122,6 +122,15 @@ class Operations:
             )
         return opening
 
+    async def take_over(self, opening: Opening) -> None:
+        """Keep an opening whose mappings somebody else has made; raises HomeAssistantError."""
+        opening = replace(opening, lease_until=lease_end(opening, opening.mappings))
+        await self._ledger.record(opening)
+        self.set_alarms(opening)
+        if not opening.forward.adopted:
+            # So that the router itself closes it in time, if it can.
+            self.renew_now(opening)
+
     async def close(
         self, openings: Iterable[Opening], reason: Reason | None, by: Context | None = None
     ) -> None:

@@ -1,6 +1,7 @@
 """Which forwards show as open, and what there is to close of them."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from homeassistant.util import dt as dt_util
 
@@ -32,7 +33,7 @@ class Shown:
         """
         opening = self._ledger.openings.get(forward_id)
         if opening is None:
-            return forward is not None and any(map(self._view.holds, self._planned(forward)))
+            return forward is not None and any(map(self._view.holds, self.plan_of(forward)))
         if any(map(self._view.holds, opening.mappings)):
             return True
         lists_all = self._router.capabilities.listing is Listing.FULL
@@ -49,7 +50,7 @@ class Shown:
             now = dt_util.utcnow()
             opening = Opening(
                 forward=forward,
-                mappings=self._planned(forward),
+                mappings=self.plan_of(forward),
                 phase=Phase.CLOSING,
                 opened_at=now,
                 asked_at=now,
@@ -62,7 +63,26 @@ class Shown:
         found = (self.to_close(forward_id, forwards.get(forward_id)) for forward_id in ids)
         return list(filter(None, found))
 
-    def _planned(self, forward: Forward) -> tuple[PortMapping, ...]:
+    def to_take_over(
+        self, forward: Forward, deadline: datetime | None, user_id: str | None
+    ) -> Opening | None:
+        """Return an opening of what the router holds without one, None if that is not all of it."""
+        plan = self.plan_of(forward)
+        is_held = bool(plan) and all(map(self._view.holds, plan))
+        if forward.id in self._ledger.openings or not is_held:
+            return None
+        now = dt_util.utcnow()
+        return Opening(
+            forward=forward,
+            mappings=tuple(self._view.find(plan)),
+            phase=Phase.OPEN,
+            opened_at=now,
+            asked_at=now,
+            deadline=deadline,
+            opened_by=user_id,
+        )
+
+    def plan_of(self, forward: Forward) -> tuple[PortMapping, ...]:
         """Return what opening would ask for, thought out once for each look at the router."""
         known = self._plans.get(forward.id)
         if known and known[0] is forward:

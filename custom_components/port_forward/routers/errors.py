@@ -9,6 +9,10 @@ translations.
 from enum import StrEnum
 
 from .model import PortMapping
+from .shown import clean
+
+# Characters of what a router said.
+_LONGEST = 200
 
 
 class RouterError(Exception):
@@ -22,7 +26,12 @@ class RouterError(Exception):
     left: tuple[PortMapping, ...] = ()
 
     def __init__(self, **placeholders: str) -> None:
-        """Take the placeholders of the translation, all of them text."""
+        """Take the placeholders of the translation, all of them text.
+
+        Some tell what a router said, or who holds a port: they go to the
+        screen and to the log as they are.
+        """
+        placeholders = {key: clean(value, _LONGEST) for key, value in placeholders.items()}
         details = ", ".join(f"{key}={value}" for key, value in placeholders.items())
         super().__init__(f"{self.translation_key}: {details}" if details else self.translation_key)
         self.placeholders = placeholders

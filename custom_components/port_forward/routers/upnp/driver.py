@@ -22,7 +22,7 @@ from ..model import (
 from ..router import Router
 from .description import Description, WanService, fetch
 from .lease import LEASES
-from .listing import LISTING, read_table
+from .listing import CUT, LISTING, read_table
 from .opening import ALLOWED_SOURCE, OTHER_HOSTS, Opening
 from .pinholes import Pinholes, new
 from .refusal import not_permitted
@@ -81,7 +81,7 @@ class UpnpRouter(Router):
         other = self._learned.get(OTHER_HOSTS)
         service = self._connection.service if self._connection else None
         return Capabilities(
-            listing=Listing(self._learned.get(LISTING, Listing.FULL)),
+            listing=self._listing,
             leases=Leases(self._learned.get(LEASES, Leases.UNKNOWN)),
             allowed_source=None if source is None else source == "yes",
             other_hosts=None if other is None else other == "yes",
@@ -91,6 +91,11 @@ class UpnpRouter(Router):
             # Of pinholes only.
             hit_counters=None if service is None else service.firewall is not None,
         )
+
+    @property
+    def _listing(self) -> Listing:
+        listing = Listing(self._learned.get(LISTING, Listing.FULL))
+        return Listing.PARTIAL if listing is Listing.FULL and CUT in self._learned else listing
 
     @property
     @override
@@ -149,12 +154,15 @@ class UpnpRouter(Router):
         state = self._state
         await state.before_the_table(wan)
         rows = list(await read_table(wan, self._learned))
-        listed = {row.key for row in rows}
+        is_cut = CUT in self._learned
+        # In what was not read, ours may stand beside another's row of the same key (Q18).
+        listed = {(row.key, is_cut and row.target) for row in rows}
         mappings, pinholes = _by_family(ours)
-        unlisted = [mapping for mapping in mappings if mapping.key not in listed]
+        unlisted = [m for m in mappings if (m.key, is_cut and m.target) not in listed]
         if confirmed := [row for mapping in unlisted if (row := await wan.specific(mapping))]:
             rows += confirmed
-            self._learned.setdefault(LISTING, Listing.PARTIAL)
+            if not is_cut:
+                self._learned.setdefault(LISTING, Listing.PARTIAL)
         elif mappings and not unlisted:
             self._learned.pop(LISTING, None)
         rows += await self._pinholes.look(wan, pinholes)

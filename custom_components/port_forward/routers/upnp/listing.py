@@ -1,5 +1,6 @@
 """Reading the whole table of port mappings: in bulk where that is safe, else row by row."""
 
+import asyncio
 from collections.abc import MutableMapping
 
 from ..errors import ProtocolError
@@ -11,11 +12,16 @@ BULK = "bulk"
 LISTING = "listing"
 """Keys of `learned`; the values are `no`, and those of `Listing`."""
 
+CUT = "cut"
+"""Key of `learned`, there while the router has more rows than were read."""
+
 FULL_TABLE = 32
 """Rows in the smallest table known (Linksys, Q08): with fewer there should be room."""
 
 _BULK_GUARD = 100
 _LAST_INDEX = 1023
+_LONGEST_WALK = 30.0
+"""Seconds. A device of the home may have filled the table, and the next look is due in 60."""
 _END_CODES = (713, 714, 402)
 
 
@@ -32,9 +38,12 @@ async def read_table(
     """
     if wan.service.version > 1 and BULK not in learned and not await _has_row(wan, _BULK_GUARD):
         try:
-            return await wan.bulk(Protocol.TCP) + await wan.bulk(Protocol.UDP)
+            rows = await wan.bulk(Protocol.TCP) + await wan.bulk(Protocol.UDP)
         except ProtocolError:
             learned[BULK] = "no"
+        else:
+            learned.pop(CUT, None)
+            return rows
     return await _walk(wan, learned)
 
 
@@ -55,14 +64,19 @@ async def _walk(wan: WanConnection, learned: MutableMapping[str, str]) -> tuple[
     The end is 713, 714 (DD-WRT), 402 (TP-Link R460), or whatever else goes
     wrong twice in a row, such as a body that is no XML (Actiontec MI424, Q20):
     once may be one bad row, which must not hide the others. Lists without an
-    end begin to repeat themselves (Q21), or are cut where no table reaches.
+    end begin to repeat themselves (Q21), or are cut where no table reaches
+    that was not filled on purpose, or when it takes too long. Then `CUT` says so.
     """
+    began = asyncio.get_running_loop().time()
     rows: list[PortMapping] = []
     identities: set[str] = set()
     failed_before = False
     if learned.get(LISTING) == Listing.NONE:
         del learned[LISTING]
+    learned[CUT] = "yes"
     for index in range(_LAST_INDEX + 1):
+        if asyncio.get_running_loop().time() - began > _LONGEST_WALK:
+            return tuple(rows)
         try:
             row = await wan.entry(index)
         except ProtocolError as error:
@@ -83,4 +97,7 @@ async def _walk(wan: WanConnection, learned: MutableMapping[str, str]) -> tuple[
             break
         identities.add(identity)
         rows.append(row)
+    else:
+        return tuple(rows)
+    del learned[CUT]
     return tuple(rows)

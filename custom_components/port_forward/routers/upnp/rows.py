@@ -7,6 +7,10 @@ from ..model import PORT_MAX, PortMapping, PortRange, Protocol
 from .lenient_xml import NotXmlError, fields, find, name, number, parse
 
 _LONGEST_LEASE = 2**32 - 1
+# Characters. IGD has none that are longer (Q42), so that no more need be kept of 64 KiB.
+_LONGEST_DESCRIPTION = 256
+# Of a DNS name (RFC 1035 section 2.3.4): what is longer is no host.
+_LONGEST_HOST = 253
 _PROTOCOLS = {"TCP": Protocol.TCP, "UDP": Protocol.UDP}
 
 
@@ -33,8 +37,9 @@ def read_target(
     None for a placeholder, which some routers give in place of an error.
     """
     internal_host = row.get("NewInternalClient", "")
-    if not internal_host:
+    if not internal_host or max(len(internal_host), len(allowed_source)) > _LONGEST_HOST:
         return None
+    description = row.get("NewPortMappingDescription", row.get("NewDescription", ""))
     lease = row.get("NewLeaseDuration", row.get("NewLeaseTime", ""))
     seconds = number(lease, _LONGEST_LEASE)
     return PortMapping(
@@ -45,7 +50,7 @@ def read_target(
         allowed_source=allowed_source,
         # Whatever is not clearly off counts as open: that is the error that does no harm.
         enabled=row.get("NewEnabled", "1").lower() not in ("0", "false", "no"),
-        description=row.get("NewPortMappingDescription", row.get("NewDescription", "")),
+        description=description[:_LONGEST_DESCRIPTION],
         lease=timedelta(seconds=seconds) if seconds else None,
     )
 

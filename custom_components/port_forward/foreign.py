@@ -1,0 +1,318 @@
+"""The foreign mappings of one router: what no forward accounts for, watched and told of."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NotRequired, TypedDict, cast
+
+import voluptuous as vol
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.helpers.storage import Store
+from homeassistant.util import dt as dt_util
+
+from .audit import MEMORY, Change, Memory, MemoryJson, fingerprint
+from .const import CONF_WAN, DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
+from .foreign_issues import Issues
+from .lan import async_device_at
+from .openings import Keeper
+from .pieces import in_pieces
+from .routers.model import Forward, Listing, PortMapping
+from .routers.router import Router
+from .routers.shown import clean
+from .sightings import SIGNAL_SIGHTING, Sighting, SightingKind, async_announce_sighting
+
+_VERSION: Final = 1
+
+# Told one by one at each look; of the others only how many there are. An
+# automation that sends a message for each of 10,000 helps nobody.
+MOST_TOLD: Final = 20
+
+# Two looks that both found too many may come before there are entities.
+_MOST_UNTOLD: Final = 4 * (MOST_TOLD + 1)
+
+
+class _TakingOverJson(TypedDict):
+    """A forward that was made of a foreign mapping, whose opening has not begun yet."""
+
+    deadline: str | None
+    user_id: str | None
+
+
+class _StoredJson(TypedDict):
+    wan: NotRequired[str | None]
+    memory: MemoryJson
+    taking_over: dict[str, _TakingOverJson]
+
+
+_STORED = vol.Schema(
+    {
+        "wan": vol.Any(None, str),
+        vol.Required("memory"): MEMORY,
+        vol.Required("taking_over"): {
+            str: {
+                vol.Required("deadline"): vol.Any(None, str),
+                vol.Required("user_id"): vol.Any(None, str),
+            }
+        },
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A foreign mapping as the router shows it."""
+
+    mapping: PortMapping
+    mark: str
+    """Its fingerprint."""
+
+
+class Foreign:
+    """Watches what the router holds that is not ours.
+
+    A mapping is ours if the ledger holds its key and target, if it is the rule
+    that a forward has adopted, or if it leads exactly where a forward does. A
+    description decides nothing: anybody can write one.
+    """
+
+    def __init__(
+        self, hass: HomeAssistant, entry: ConfigEntry, router: Router, keeper: Keeper
+    ) -> None:
+        """Know nothing before the first look."""
+        self.rows: tuple[Row, ...] = ()
+        self._hass = hass
+        self._entry = entry
+        self._router = router
+        self._keeper = keeper
+        self._store = _store(hass, entry.entry_id)
+        self._memory: Memory | None = None
+        self._saved: object = None
+        self._taking_over: dict[str, _TakingOverJson] = {}
+        self._issues = Issues(hass, entry)
+        self._looking = asyncio.Lock()
+        self._shown: dict[str, PortMapping] = {}
+        # What was seen before there were entities and automations. None once there are.
+        self._untold: list[Sighting] | None = []
+
+    @property
+    def lists_all(self) -> bool:
+        """Tell whether there cannot be more than what is known."""
+        return self._router.capabilities.listing is Listing.FULL
+
+    def is_accepted(self, row: Row) -> bool:
+        """Tell whether it was there at the first look, or was accepted."""
+        return self._memory is not None and self._memory.is_accepted(row.mark)
+
+    def find(self, mark: str) -> Row | None:
+        """Return the foreign mapping of this fingerprint, as of the last look."""
+        return next((row for row in self.rows if row.mark == mark), None)
+
+    @callback
+    def device_of(self, mapping: PortMapping) -> str | None:
+        """Return the name of the device that it leads to, where Home Assistant knows it."""
+        name = async_device_at(self._hass, mapping.internal_host)
+        return clean(name) if name else None
+
+    async def async_look(self, forwards: Mapping[str, Forward | None]) -> None:
+        """Take up what the keeper knows of the router now, and tell what is new in it."""
+        if self._router.capabilities.listing is Listing.NONE:
+            self.rows = ()
+            return
+        async with self._looking:
+            is_first_of_all = self._memory is None and await self._load()
+            ours = await self._ours(forwards)
+            rows: list[Row] = []
+            marks_of_ours: set[str] = set()
+            snapshot = self._keeper.view.snapshot
+            async for mapping in in_pieces(snapshot.mappings if snapshot else ()):
+                mark = fingerprint(mapping)
+                if (mapping.key, mapping.target) in ours:
+                    marks_of_ours.add(mark)
+                else:
+                    rows.append(Row(mapping=mapping, mark=mark))
+            self.rows = tuple(rows)
+            # What is off opens nothing; it is new when somebody switches it on.
+            present = {row.mark: row.mapping for row in rows if row.mapping.enabled}
+            await self._take_up(present, marks_of_ours, is_first_of_all=is_first_of_all)
+            await self._take_over(forwards)
+
+    async def async_accept(self, *marks: str) -> None:
+        """Take these for granted until they change."""
+        if self._memory:
+            self._memory.accept(marks, self._shown.keys())
+            self._show_issues()
+            await self._save()
+
+    async def async_accept_all(self) -> None:
+        """Take all that is there for granted."""
+        if self._memory:
+            await self.async_accept(*self._memory.told)
+
+    async def async_forget(self, mark: str) -> None:
+        """Forget one that was closed: if it comes back, it is told."""
+        if self._memory:
+            self._memory.forget(mark)
+            await self._save()
+
+    async def async_expect(
+        self, forward_id: str, deadline: datetime | None, user_id: str | None
+    ) -> None:
+        """Note, on the disk, that a foreign mapping is about to become this forward.
+
+        The next look that knows the forward makes an opening of it, even if
+        Home Assistant dies before.
+        """
+        self._taking_over[forward_id] = {
+            "deadline": deadline.isoformat() if deadline else None,
+            "user_id": user_id,
+        }
+        await self._save()
+
+    @callback
+    def async_listen(self, listener: Callable[[Sighting], None]) -> CALLBACK_TYPE:
+        """Tell `listener` of all that comes and goes; returns what ends it."""
+
+        @callback
+        def on_sighting(entry_id: str, sighting: Sighting) -> None:
+            if entry_id == self._entry.entry_id:
+                listener(sighting)
+
+        return async_dispatcher_connect(self._hass, SIGNAL_SIGHTING, on_sighting)
+
+    @callback
+    def async_tell_untold(self, _hass: HomeAssistant | None = None) -> None:
+        """Tell what came before anybody could hear it; from now on it is told at once."""
+        untold, self._untold = self._untold, None
+        for sighting in untold or ():
+            self._announce(sighting)
+
+    @callback
+    def async_stop_asking(self) -> None:
+        """Ask about nothing on a router that nobody watches any more."""
+        self._issues.clear()
+
+    async def _load(self) -> bool:
+        """Read what is known; tell whether nothing is: this is the first look."""
+        stored = cast("_StoredJson | None", await self._store.async_load())
+        try:
+            if stored is not None:
+                _STORED(stored)
+        except vol.Invalid:
+            # To ask again about each mapping is better than to take them all for granted.
+            LOGGER.warning("What is known of foreign mappings on %s is lost", self._entry.title)
+            stored = {"wan": self._wan, "memory": Memory().to_json(), "taking_over": {}}
+        if stored is None or stored.get("wan") != self._wan:
+            # Another connection of the router has another list.
+            self._memory = Memory()
+            return True
+        self._memory = Memory.from_json(stored["memory"])
+        known = {s.subentry_id for s in self._entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD)}
+        self._taking_over |= {
+            key: value for key, value in stored["taking_over"].items() if key in known
+        }
+        return False
+
+    async def _ours(self, forwards: Mapping[str, Forward | None]) -> set[tuple[str, str]]:
+        """Return key and target of all that a forward accounts for."""
+        ours = {(mapping.key, mapping.target) for mapping in self._keeper.mappings}
+        async for forward in in_pieces(tuple(filter(None, forwards.values()))):
+            ours.update((mapping.key, mapping.target) for mapping in self._keeper.plan_of(forward))
+        return ours
+
+    async def _take_up(
+        self, present: dict[str, PortMapping], ours: set[str], *, is_first_of_all: bool
+    ) -> None:
+        """Compare with what was known, and tell what is new."""
+        assert self._memory  # noqa: S101  loaded before
+        if is_first_of_all:
+            self._memory.accept(present, present.keys())
+            self._shown = present
+            await self._save()
+            return
+        change = self._memory.compare(present.keys(), ours)
+        self._tell(change, present)
+        self._shown = present
+        self._show_issues()
+        await self._save()
+
+    def _tell(self, change: Change, present: Mapping[str, PortMapping]) -> None:
+        for kind, marks, rows in (
+            (SightingKind.DISAPPEARED, change.disappeared, self._shown),
+            (SightingKind.APPEARED, change.appeared, present),
+        ):
+            # What went while Home Assistant was off is known by its fingerprint alone.
+            known = [rows[mark] for mark in marks if mark in rows]
+            now = dt_util.utcnow()
+            sightings = [
+                Sighting(kind=kind, at=now, mapping=mapping, device=self.device_of(mapping))
+                for mapping in known[:MOST_TOLD]
+            ]
+            if more := len(known) - len(sightings):
+                sightings.append(Sighting(kind=kind, at=now, mapping=None, more=more))
+            for sighting in sightings:
+                if self._untold is None:
+                    self._announce(sighting)
+                elif len(self._untold) < _MOST_UNTOLD:
+                    self._untold.append(sighting)
+
+    def _announce(self, sighting: Sighting) -> None:
+        async_announce_sighting(self._hass, self._entry.entry_id, self._entry.title, sighting)
+
+    def _show_issues(self) -> None:
+        assert self._memory  # noqa: S101  loaded before
+        self._issues.show(
+            {mark: self._shown[mark] for mark in self._memory.told if mark in self._shown},
+            device=self.device_of,
+            lists_all=self.lists_all,
+        )
+
+    async def _take_over(self, forwards: Mapping[str, Forward | None]) -> None:
+        """Begin the openings of forwards that were made of a foreign mapping."""
+        for forward_id, wish in tuple(self._taking_over.items()):
+            if (forward := forwards.get(forward_id)) is None:
+                continue  # Not added yet, or its host is not known now.
+            deadline = wish["deadline"]
+            try:
+                await self._keeper.take_over(
+                    forward,
+                    deadline=datetime.fromisoformat(deadline) if deadline else None,
+                    user_id=wish["user_id"],
+                )
+            except HomeAssistantError as error:
+                LOGGER.warning("Could not take %s over yet: %s", forward.name, error)
+                continue
+            del self._taking_over[forward_id]
+            await self._save()
+
+    @property
+    def _wan(self) -> str | None:
+        wan: str | None = self._entry.data.get(CONF_WAN)
+        return wan
+
+    async def _save(self) -> None:
+        """Write what is known, if it is new. Home Assistant logs what the disk does not take."""
+        if self._memory is None:
+            return
+        data = {
+            "wan": self._wan,
+            "memory": self._memory.to_json(),
+            "taking_over": dict(self._taking_over),
+        }
+        if data != self._saved:
+            self._saved = data
+            await self._store.async_save(data)
+
+
+async def async_forget_foreign(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Forget all that is known of a router's foreign mappings, and what was asked about them."""
+    await _store(hass, entry.entry_id).async_remove()
+    Issues(hass, entry).clear()
+
+
+def _store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, Any]]:
+    # Not the key of the ledger, which is the bare id.
+    return Store(hass, _VERSION, f"{DOMAIN}.{entry_id}.foreign", private=True, atomic_writes=True)

@@ -1,0 +1,138 @@
+"""The ways out of what a repair tells of."""
+
+from typing import Any
+
+import voluptuous as vol
+from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
+from homeassistant.const import CONF_NAME
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import issue_registry as ir
+
+from .adoption import default_name
+from .coordinator import PortForwardCoordinator
+from .foreign import Row
+from .foreign_commands import (
+    async_adopt_foreign,
+    async_close_foreign,
+    async_look,
+    foreign_row,
+    loaded,
+)
+from .foreign_issues import DATA_ENTRY, DATA_MARK
+from .forward_form import NAME_AND_TIMES_SCHEMA
+from .routers.shown import as_text
+
+
+async def async_create_fix_flow(
+    hass: HomeAssistant, issue_id: str, data: dict[str, str | int | float | None] | None
+) -> RepairsFlow:
+    """Return the flow of an issue that can be fixed."""
+    if issue_id.startswith("foreign_mapping_"):
+        return ForeignMappingFlow()
+    if issue_id.startswith("foreign_flood_"):
+        return ForeignFloodFlow()
+    return ConfirmRepairFlow()
+
+
+class _ForeignFlow(RepairsFlow):
+    """Knows the router, and what the issue says."""
+
+    @property
+    def _entry_id(self) -> str:
+        return str((self.data or {})[DATA_ENTRY])
+
+    @property
+    def _said(self) -> dict[str, str]:
+        issue = ir.async_get(self.hass).async_get_issue(self.handler, self.issue_id)
+        return (issue.translation_placeholders if issue else None) or {}
+
+    def _failed(self, error: HomeAssistantError) -> RepairsFlowResult:
+        return self.async_abort(
+            reason="failed", description_placeholders={"error": as_text(str(error))}
+        )
+
+
+class ForeignMappingFlow(_ForeignFlow):
+    """A mapping that is new: close it, make a forward of it, or accept it."""
+
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Ask what is to become of it."""
+        return self.async_show_menu(
+            step_id="init",
+            menu_options=["close", "adopt", "accept"],
+            description_placeholders=self._said,
+        )
+
+    async def async_step_close(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Close it, if it is still the same."""
+        try:
+            await async_close_foreign(*await self._found())
+        except HomeAssistantError as error:
+            return self._failed(error)
+        return self.async_create_entry(data={})
+
+    async def async_step_adopt(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Ask for the name and the times of the forward that it is to be."""
+        errors: dict[str, str] = {}
+        refusal = ""
+        try:
+            coordinator, row = await self._found()
+        except HomeAssistantError as error:
+            return self._failed(error)
+        if user_input is not None:
+            try:
+                await async_adopt_foreign(coordinator, row, user_input)
+            except HomeAssistantError as error:
+                errors, refusal = {"base": "refused"}, str(error)
+            else:
+                return self.async_create_entry(data={})
+        shown = user_input or {CONF_NAME: default_name(row.mapping)}
+        return self.async_show_form(
+            step_id="adopt",
+            data_schema=self.add_suggested_values_to_schema(NAME_AND_TIMES_SCHEMA, shown),
+            errors=errors,
+            description_placeholders={**self._said, "error": refusal},
+        )
+
+    async def async_step_accept(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Take it for granted until it changes."""
+        try:
+            coordinator, row = await self._found()
+        except HomeAssistantError as error:
+            return self._failed(error)
+        await coordinator.foreign.async_accept(row.mark)
+        coordinator.async_update_listeners()
+        return self.async_create_entry(data={})
+
+    async def _found(self) -> tuple[PortForwardCoordinator, Row]:
+        """Look at the router, and return the mapping if it is as it was when it was told of."""
+        coordinator = loaded(self.hass, self._entry_id)
+        await async_look(coordinator)
+        return coordinator, foreign_row(coordinator, str((self.data or {})[DATA_MARK]))
+
+
+class ForeignFloodFlow(_ForeignFlow):
+    """More new mappings than anybody could answer for one by one."""
+
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Say how many there are, and what to do."""
+        return await self.async_step_accept_all()
+
+    async def async_step_accept_all(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """Accept all that are there now."""
+        if user_input is None:
+            return self.async_show_form(
+                step_id="accept_all",
+                data_schema=vol.Schema({}),
+                description_placeholders=self._said,
+            )
+        try:
+            coordinator = loaded(self.hass, self._entry_id)
+        except HomeAssistantError as error:
+            return self._failed(error)
+        await coordinator.foreign.async_accept_all()
+        coordinator.async_update_listeners()
+        return self.async_create_entry(data={})
