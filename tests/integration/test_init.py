@@ -64,6 +64,8 @@ async def test_devices_and_entities(
         "sensor.camera_closes_at": subentry.subentry_id,
         "sensor.virtual_router_external_ip_address": None,
         "sensor.virtual_router_open_forwards": None,
+        "sensor.virtual_router_foreign_mappings": None,
+        "event.virtual_router_foreign_mappings": None,
     }
     assert state_of(hass, "sensor.virtual_router_external_ip_address") == "203.0.113.7"
 
