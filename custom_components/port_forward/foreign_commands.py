@@ -91,9 +91,7 @@ async def async_adopt_foreign(
         unique_id=None,
     )
     if not by_rule:
-        hosts = await async_resolve_hosts(
-            hass, settings.internal_host, coordinator.router_address, settings.ip_version
-        )
+        hosts = await async_resolve_hosts(hass, settings, coordinator.router_address)
         _check_same(coordinator, settings.forward(subentry.subentry_id, "", hosts), mapping)
     deadline = dt_util.utcnow() + settings.close_after if settings.close_after else None
     await coordinator.foreign.async_expect(subentry.subentry_id, deadline, user_id)
