@@ -271,7 +271,7 @@ def test_readme_explains_what_automations_use(many: str) -> None:
 
 def test_readme_names_the_entities() -> None:
     names = [text for key, text in texts().items() if re.fullmatch(r"entity\.\w+\.\w+\.name", key)]
-    assert len(names) == 10
+    assert len(names) == 12
     assert all(f"*{name}*" in README for name in names)
     assert all(f"| `{kind}` |" in README for kind in Kind)
 
