@@ -79,7 +79,8 @@ class Follower:
         None if nothing is known against it: at the start its tracker may not
         have said anything yet, and nobody else is known to be at its address.
         """
-        device_id = self.devices.get(forward_id)
+        subentry = self._coordinator.config_entry.subentries.get(forward_id)
+        device_id = subentry.data.get(CONF_DEVICE) if subentry else None
         opening = self._coordinator.keeper.openings.get(forward_id)
         if device_id is None or opening is None:
             return None
