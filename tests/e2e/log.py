@@ -12,7 +12,7 @@ from tests.e2e.waiting import until
 # What Home Assistant says by itself, seen on a seeded configuration without a router.
 NOISE = {
     r"Skipping pip installation of required modules": "we start it with --skip-pip",
-    r"We found a custom integration (port_forward|lab_tracker) which has not been tested": "said of them all",
+    r"We found a custom integration (port_forward|lab_tracker) which has not": "said of them all",
     r"zlib_ng and isal are not available, falling back to zlib": "optional, and only faster",
     r"\[homeassistant\.helpers\.entity\] Updating state for .* took [\d.]+ s": "busy machine",
     r"\[homeassistant\.setup\] Setup of \w+ is taking over 10 seconds": "busy machine",
