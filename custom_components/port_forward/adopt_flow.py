@@ -5,12 +5,7 @@ from functools import partial
 from typing import Any
 
 import voluptuous as vol
-from homeassistant.config_entries import (
-    ConfigEntryState,
-    ConfigSubentry,
-    ConfigSubentryFlow,
-    SubentryFlowResult,
-)
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry, SubentryFlowResult
 from homeassistant.const import CONF_NAME
 from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
 
@@ -21,6 +16,7 @@ from .forward_form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, 
 from .forwards import FieldError, ForwardSettings, check_free, check_name
 from .idle import check_idle
 from .kept_mapping import mapping_from_json, mapping_to_json
+from .risk_flow import ConfirmingSubentryFlow
 from .routers.model import PortMapping
 from .routers.router import Router
 from .routers.shown import code
@@ -28,7 +24,7 @@ from .routers.shown import code
 _CONF_RULE = "rule"
 
 
-class AdoptingSubentryFlow(ConfigSubentryFlow):
+class AdoptingSubentryFlow(ConfirmingSubentryFlow):
     """Offers the rules that there are. Nothing is changed on the router."""
 
     _rules: Mapping[str, PortMapping]
@@ -67,7 +63,7 @@ class AdoptingSubentryFlow(ConfigSubentryFlow):
         """Ask for the name and the times of a rule that is adopted. The router is not changed."""
         name = default_name(self._rule)
         adopted = {CONF_ADOPTED: mapping_to_json(self._rule)}
-        return self._step_adopted(
+        return await self._async_step_adopted(
             "adopt_as", user_input, {CONF_NAME: name}, adopted, self.async_create_entry
         )
 
@@ -79,9 +75,11 @@ class AdoptingSubentryFlow(ConfigSubentryFlow):
         shown = {CONF_NAME: subentry.title, **subentry.data}
         adopted = {CONF_ADOPTED: subentry.data[CONF_ADOPTED]}
         update = partial(self.async_update_and_abort, self._get_entry(), subentry)
-        return self._step_adopted("reconfigure_adopted", user_input, shown, adopted, update)
+        return await self._async_step_adopted(
+            "reconfigure_adopted", user_input, shown, adopted, update
+        )
 
-    def _step_adopted(
+    async def _async_step_adopted(
         self,
         step_id: str,
         user_input: dict[str, Any] | None,
@@ -90,20 +88,29 @@ class AdoptingSubentryFlow(ConfigSubentryFlow):
         finish: Callable[..., SubentryFlowResult],
     ) -> SubentryFlowResult:
         """Show the form of an adopted rule, or `finish` with the title and the data."""
-        errors: dict[str, str] = {}
-        placeholders: Mapping[str, str] = {}
-        if user_input is not None:
-            shown = {**from_form(user_input), **adopted}
-            errors, placeholders = self._check_adopted(shown)
-            if not errors:
-                return finish(**title_and_data(shown))
         rule = code(describe(mapping_from_json(adopted[CONF_ADOPTED])))
-        return self.async_show_form(
-            step_id=step_id,
-            data_schema=self.add_suggested_values_to_schema(ADOPTED_SCHEMA, to_form(shown)),
-            errors=errors_at(errors),
-            description_placeholders={**placeholders, "rule": rule},
-        )
+
+        def show(
+            values: Mapping[str, Any], errors: dict[str, str], placeholders: Mapping[str, str]
+        ) -> SubentryFlowResult:
+            return self.async_show_form(
+                step_id=step_id,
+                data_schema=self.add_suggested_values_to_schema(ADOPTED_SCHEMA, to_form(values)),
+                errors=errors_at(errors),
+                description_placeholders={**placeholders, "rule": rule},
+            )
+
+        async def submit(values: dict[str, Any]) -> SubentryFlowResult:
+            errors, placeholders = self._check_adopted(values)
+            if errors:
+                return show(values, errors, placeholders)
+            if ask := await self._async_ask(values, submit):
+                return ask
+            return finish(**title_and_data(values))
+
+        if user_input is None:
+            return show(shown, {}, {})
+        return await submit({**from_form(user_input), **adopted})
 
     def _check_adopted(self, data: Mapping[str, Any]) -> tuple[dict[str, str], Mapping[str, str]]:
         """Return the errors of an adopted rule, and the placeholders of their texts."""

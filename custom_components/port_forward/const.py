@@ -38,6 +38,8 @@ CONF_CLOSE_AFTER: Final = "close_after"
 CONF_UNTIL_CLOSED: Final = "until_closed"
 CONF_CLOSE_WHEN_IDLE: Final = "close_when_idle"
 CONF_ONLY_WHILE_REACHABLE: Final = "only_while_reachable"
+# Asked of a risky forward, and not kept.
+CONF_CONFIRMED: Final = "confirmed"
 # In place of where it leads and for what: the rule that it switches.
 CONF_ADOPTED: Final = "adopted"
 
@@ -49,6 +51,7 @@ PROTOCOL_BOTH: Final = "both"
 
 # How long an opening lasts when nothing else is said, and at the most.
 DEFAULT_CLOSE_AFTER: Final = timedelta(hours=1)
+RISKY_CLOSE_AFTER: Final = timedelta(minutes=15)  # what is proposed of a risky forward
 LONGEST_OPENING: Final = timedelta(days=30)
 
 # What one forward may make of the router's table. Most hold 32 to 128 rows.

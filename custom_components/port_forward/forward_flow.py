@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState, SubentryFlowResult
-from homeassistant.const import CONF_DEVICE, CONF_NAME, CONF_URL
+from homeassistant.const import CONF_DEVICE, CONF_NAME
 from homeassistant.helpers.translation import async_get_translations
 
 from .adopt_flow import AdoptingSubentryFlow
@@ -19,7 +19,7 @@ from .const import (
 )
 from .forward_form import SCHEMA, errors_at, from_form, title_and_data, to_form
 from .forwards import FieldError, ForwardSettings, check_free, check_name
-from .hosts import ROUTER_UNKNOWN, HostError, async_resolve_hosts, async_router_address
+from .hosts import ROUTER_UNKNOWN, HostError
 from .idle import check_idle
 from .routers.errors import InvalidForwardError, NotPermittedError, Refusal
 
@@ -40,11 +40,15 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
         if user_input is None:
             self._rules = await async_adoptable(self._get_entry())
             return await (self.async_step_choose() if self._rules else self.async_step_new())
-        values = from_form(user_input)
+        return await self._async_submit_new(from_form(user_input))
+
+    async def _async_submit_new(self, values: dict[str, Any]) -> SubentryFlowResult:
         errors, placeholders = await self._async_check(values)
-        if not errors:
-            return self.async_create_entry(**title_and_data(values))
-        return await self._async_show("user", values, errors, placeholders)
+        if errors:
+            return await self._async_show("user", values, errors, placeholders)
+        if ask := await self._async_ask(values, self._async_submit_new):
+            return ask
+        return self.async_create_entry(**title_and_data(values))
 
     async def async_step_new(self, _: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Show the form of a new forward."""
@@ -61,13 +65,17 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
         if user_input is None:
             shown = {CONF_NAME: subentry.title, **subentry.data}
             return await self._async_show("reconfigure", shown, {}, {})
-        values = from_form(user_input)
+        return await self._async_submit_edited(from_form(user_input))
+
+    async def _async_submit_edited(self, values: dict[str, Any]) -> SubentryFlowResult:
         errors, placeholders = await self._async_check(values)
-        if not errors:
-            return self.async_update_and_abort(
-                self._get_entry(), subentry, **title_and_data(values)
-            )
-        return await self._async_show("reconfigure", values, errors, placeholders)
+        if errors:
+            return await self._async_show("reconfigure", values, errors, placeholders)
+        if ask := await self._async_ask(values, self._async_submit_edited):
+            return ask
+        return self.async_update_and_abort(
+            self._get_entry(), self._get_reconfigure_subentry(), **title_and_data(values)
+        )
 
     async def _async_show(
         self,
@@ -99,13 +107,11 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
         self, values: Mapping[str, Any]
     ) -> tuple[dict[str, str], Mapping[str, str]]:
         """Return the errors of the form and the placeholders of their texts."""
-        entry = self._get_entry()
         try:
             check_name(values[CONF_NAME])
             settings = ForwardSettings.from_input(values)
             check_free(settings, self._others())
-            router = await async_router_address(self.hass, entry.data[CONF_URL])
-            hosts = await async_resolve_hosts(self.hass, settings, router)
+            hosts = await self._async_hosts(settings)
             # A loaded one knows what it can do, any other is asked when it opens.
             self._router().plan(settings.forward("new", values[CONF_NAME], hosts))
             check_idle(values, self._router().capabilities)

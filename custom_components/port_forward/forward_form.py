@@ -25,6 +25,7 @@ from .const import (
     CONF_ALLOWED_SOURCE,
     CONF_CLOSE_AFTER,
     CONF_CLOSE_WHEN_IDLE,
+    CONF_CONFIRMED,
     CONF_EXTERNAL_PORTS,
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
@@ -126,6 +127,15 @@ SCHEMA = _with_more(_FIELDS, _MORE)
 # For what is open already, and becomes a forward as it is.
 NAME_AND_TIMES_SCHEMA = vol.Schema(_ADOPTED_FIELDS)
 ADOPTED_SCHEMA = _with_more(_ADOPTED_FIELDS, _ADOPTED_MORE)
+
+# What is asked once more of a risky forward.
+CONFIRM_SCHEMA = vol.Schema(
+    {
+        vol.Required(CONF_CONFIRMED, default=False): BooleanSelector(),
+        **_TIMES,
+        vol.Required(CONF_ADMINS_ONLY, default=False): BooleanSelector(),
+    }
+)
 
 
 def from_form(user_input: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from .const import (
     CONF_ADOPTED,
     CONF_ALLOWED_SOURCE,
     CONF_CLOSE_AFTER,
+    CONF_CONFIRMED,
     CONF_EXTERNAL_PORTS,
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
@@ -193,6 +194,12 @@ def check_name(name: str) -> None:
     """Raise FieldError for a name that shows nothing."""
     if not name.strip():
         raise FieldError(CONF_NAME, "name_empty")
+
+
+def check_confirmed(*, confirmed: bool) -> None:
+    """Raise FieldError for a risk that the user has not confirmed."""
+    if not confirmed:
+        raise FieldError(CONF_CONFIRMED, "not_confirmed")
 
 
 def check_free(settings: ForwardSettings, others: Iterable[ConfigSubentry]) -> None:

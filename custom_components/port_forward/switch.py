@@ -7,13 +7,13 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import DOMAIN
+from .const import CONF_ADMINS_ONLY, DOMAIN
 from .coordinator import PortForwardConfigEntry
 from .entity import ForwardEntity, RouterEntity, async_add_for_forwards, translated_errors
 from .exposure import async_guard_exposure
 from .forwards import ForwardSettings
-from .rights import async_check_may_open
-from .risk import risks_of
+from .rights import async_check_may_open, async_is_for_admins
+from .risk import async_is_on_router, risks_of
 
 # Routers fail under parallel requests; one command at a time.
 PARALLEL_UPDATES = 1
@@ -44,11 +44,20 @@ class ForwardSwitch(ForwardEntity, SwitchEntity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Keep a risky forward from voice assistants."""
+        """Keep what is risky, or for administrators alone, from voice assistants."""
         await super().async_added_to_hass()
-        subentry = self.coordinator.config_entry.subentries[self._forward_id]
-        risks = risks_of(ForwardSettings.from_input(subentry.data), self.hass.config.api)
-        async_guard_exposure(self.hass, self.entity_id, risks)
+        coordinator = self.coordinator
+        entry = coordinator.config_entry
+        settings = ForwardSettings.from_input(entry.subentries[self._forward_id].data)
+        forward = coordinator.forwards.get(self._forward_id)
+        on_router = await async_is_on_router(
+            settings, forward.internal_host if forward else None, coordinator.router_address
+        )
+        risks = risks_of(settings, self.hass.config.api, on_router=on_router)
+        keys = [risk.key for risk in risks]
+        if async_is_for_admins(entry, self._forward_id):
+            keys.append(CONF_ADMINS_ONLY)
+        async_guard_exposure(self.hass, self.entity_id, keys)
 
     @property
     @override

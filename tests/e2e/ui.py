@@ -120,11 +120,18 @@ class Ui:
     async def add_forward(
         self, entry: str, step: Step | None = None, **values: Any
     ) -> ForwardOnScreen:
-        """Fill in the form of a forward, `step` or a new one, and wait for its switch."""
+        """Fill in the form of a forward, `step` or a new one, and wait for its switch.
+
+        A risk is confirmed, and what was typed is typed once more.
+        """
         known = {row["subentry_id"] for row in await self.subentries(entry)}
         step = await self.submit(
             FORWARD_FLOW, step or await self.start_adding_forward(entry), **values
         )
+        if step.get("step_id") == "confirm_risk":
+            asked = {field["name"] for field in step["data_schema"]}
+            again = {key: value for key, value in values.items() if key in asked}
+            step = await self.submit(FORWARD_FLOW, step, confirmed=True, **suggested(step) | again)
         assert step["type"] == "create_entry", step
         [new] = [row for row in await self.subentries(entry) if row["subentry_id"] not in known]
         switch = await self._switch_of(new["subentry_id"])
@@ -250,6 +257,15 @@ class Ui:
                     if row["config_subentry_id"] == subentry and entity_id.startswith("switch."):
                         return entity_id
                 await events.get()
+
+
+def suggested(step: Step) -> dict[str, Any]:
+    """Return what stands in the fields of a form."""
+    return {
+        field["name"]: field["description"]["suggested_value"]
+        for field in step["data_schema"]
+        if "suggested_value" in (field.get("description") or {})
+    }
 
 
 async def until_reloaded(changes: asyncio.Queue[Any], entry: str) -> None:

@@ -30,7 +30,7 @@ ELSEWHERE: Final = "127.0.0.2"
 
 
 class UsersRouter(ABC):
-    """A simulated router with one rule of the user's, NAS, that leads from `port` to port 80."""
+    """A simulated router with one rule of the user's, NAS, that leads from `port` to port 8080."""
 
     driver: str
     settings: Mapping[str, str]
@@ -108,7 +108,7 @@ class OnOpnsense(UsersRouter):
             "source": {"network": ""},
             "destination": {"network": "wanip", "port": str(self.port)},
             "target": HERE,
-            "local-port": "80",
+            "local-port": "8080",
             "descr": "NAS",
             "log": "1",
             "natreflection": "purenat",
@@ -172,7 +172,7 @@ class OnOpenWrt(UsersRouter):
                 "proto": ["tcp"],
                 "src_dport": str(self.port),
                 "dest_ip": HERE,
-                "dest_port": "80",
+                "dest_port": "8080",
                 "reflection": "1",
                 "extra": "x",
                 "enabled": "1" if enabled else "0",
@@ -236,7 +236,7 @@ class OnMikrotik(UsersRouter):
             in_interface_list="WAN",
             dst_port=str(self.port),
             to_addresses=HERE,
-            to_ports="80",
+            to_ports="8080",
             log="true",
             comment="NAS",
             disabled="false" if enabled else "true",
@@ -288,7 +288,7 @@ class OnUnifi(UsersRouter):
             enabled=enabled,
             pfwd_interface="wan",
             fwd=HERE,
-            fwd_port="80",
+            fwd_port="8080",
             dst_port=str(self.port),
             proto="tcp",
             src="any",
@@ -334,7 +334,7 @@ class OnFritzBox(UsersRouter):
                 protocol="TCP",
                 external_port=self.port,
                 host=host,
-                internal_port=80,
+                internal_port=8080,
                 description="NAS",
                 enabled=enabled,
             )

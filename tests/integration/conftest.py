@@ -19,6 +19,7 @@ from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.storage import STORAGE_DIR
+from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.port_forward.const import DOMAIN, SUBENTRY_TYPE_FORWARD
@@ -195,6 +196,8 @@ def add_forward(
 
 async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Set the entry up."""
+    # Which every Home Assistant has. It knows what is exposed to voice assistants.
+    assert await async_setup_component(hass, "homeassistant", {})
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
 

@@ -47,14 +47,14 @@ async def test_a_rule(home: Home[OnOpnsense]) -> None:
     before = home.router.firewall.requests.copy()
     step = await home.submit(step, next_step_id="adopt")
     port = home.router.port
-    assert list(labels(step).values()) == [f"NAS · TCP {port} → {HERE}:80 · Off"]
+    assert list(labels(step).values()) == [f"NAS · TCP {port} → {HERE}:8080 · Off"]
 
     step = await home.submit(step, rule=next(iter(labels(step))))
     assert_form(step, "adopt_as")
     assert shown(step) == {"name": "NAS"}
     placeholders = step["description_placeholders"]
     assert placeholders
-    assert placeholders["rule"] == f"`TCP {port} → {HERE}:80`", "shown as Markdown"
+    assert placeholders["rule"] == f"`TCP {port} → {HERE}:8080`", "shown as Markdown"
     step = await home.submit(step, name=" Disk ", close_after={"hours": 2}, until_closed=False)
     assert step["type"] is FlowResultType.CREATE_ENTRY
     assert names(home) == ["Disk"]
@@ -63,7 +63,7 @@ async def test_a_rule(home: Home[OnOpnsense]) -> None:
             "protocols": ["tcp"],
             "external_ports": str(port),
             "internal_host": HERE,
-            "internal_ports": "80",
+            "internal_ports": "8080",
             "allowed_source": "",
             "id": home.router.uuid,
         },
@@ -103,7 +103,7 @@ async def test_a_rule_without_a_name_limited_to_some(home: Home[OnOpnsense]) -> 
     port = free_port()
     await home.router.add_rule(destination={"network": "wanip", "port": str(port)}, **fields)
     step = await home.rules()
-    told = f"TCP+UDP {port} → {HERE}:80 (198.51.100.0/24)"
+    told = f"TCP+UDP {port} → {HERE}:8080 (198.51.100.0/24)"
     key = next(key for key, label in labels(step).items() if label == f"{told} · On")
     step = await home.submit(step, rule=key)
     assert shown(step) == {"name": told}

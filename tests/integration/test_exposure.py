@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from lab.virtual_router import VirtualRouter
 
-from .conftest import add_forward, forward_data, set_up, state_of
+from .conftest import add_forward, forward_data, make_entry, set_up, state_of
 from .talking import say, set_up_assist, spoken
 
 SSH = "switch.ssh"
@@ -147,3 +147,46 @@ async def test_a_renamed_switch_stays_what_it_is(
     assert await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done()
     assert exposed_to(hass, "switch.shell") == set(KNOWN_ASSISTANTS)
+
+
+@pytest.mark.parametrize("changes", [{"internal_ports": "443"}, {"external_ports": "443"}])
+async def test_a_privileged_port(
+    hass: HomeAssistant, entry: MockConfigEntry, external_port: int, changes: dict[str, Any]
+) -> None:
+    await set_up_assist(hass)
+    add_forward(hass, entry, forward_data(external_port, **changes), title="SSH")
+    await set_up(hass, entry)
+    assert not exposed_to(hass)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.9", "fritz.box"])
+async def test_the_router_itself(
+    hass: HomeAssistant, external_port: int, name_server: dict[str, list[str]], host: str
+) -> None:
+    name_server["fritz.box"] = ["127.0.0.9"]
+    await set_up_assist(hass)
+    async with VirtualRouter(lan_host="127.0.0.9") as router:
+        entry = await make_entry(hass, router)
+        add_forward(hass, entry, forward_data(external_port, internal_host=host), title="SSH")
+        await set_up(hass, entry)
+        assert not exposed_to(hass)
+        await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_for_administrators_alone(
+    hass: HomeAssistant, entry: MockConfigEntry, external_port: int
+) -> None:
+    await set_up_assist(hass)
+    add_forward(hass, entry, forward_data(external_port), title="SSH")
+    await set_up(hass, entry)
+    assert exposed_to(hass) == {"conversation"}
+    await edit(hass, entry, admins_only=True)
+    assert not exposed_to(hass)
+    expose_to_all(hass)
+    await edit(hass, entry, internal_host="127.0.0.6")
+    assert exposed_to(hass) == set(KNOWN_ASSISTANTS), "what the user chose stands"
+    await edit(hass, entry, admins_only=False)
+    # All of the router is no less a limit.
+    hass.config_entries.async_update_entry(entry, options={"admins_only": True})
+    await hass.async_block_till_done()
+    assert not exposed_to(hass)
