@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import override
@@ -59,6 +59,7 @@ async def camera(
 ) -> AsyncIterator[Camera]:
     """Run a camera on `port` of `address`, 0 for any that is free."""
     tcp, udp = make_socket(socket.SOCK_STREAM), make_socket(socket.SOCK_DGRAM)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # where one was a moment ago
     tcp.bind((address, port))
     server = await asyncio.start_server(_serve_page, sock=tcp)
     async with server:
@@ -140,8 +141,10 @@ async def is_closed(port: int, on: Internet = LOOPBACK) -> bool:
 
 
 async def _serve_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(PAGE), PAGE))
+    # Home Assistant hangs up without a word: it only tries whether somebody answers.
+    with suppress(asyncio.IncompleteReadError):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(PAGE), PAGE))
     writer.close()
     await writer.wait_closed()
 
