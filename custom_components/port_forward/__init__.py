@@ -18,6 +18,7 @@ from .entity import router_device_info
 from .foreign import async_forget_foreign
 from .history import async_forget
 from .internet import async_take_back
+from .issues import async_withdraw_issues
 from .lan import async_get_lan
 from .news import async_listen_for_news
 from .openings import Ledger, Reason
@@ -101,8 +102,8 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         report_left_open(hass, entry, ledger.openings.values())
     await Ledger(hass, entry.entry_id).remove()
     await async_forget_foreign(hass, entry)
-    ir.async_delete_issue(hass, DOMAIN, f"router_does_not_close_{entry.entry_id}")
     async_take_back(hass, entry.entry_id)
+    async_withdraw_issues(hass, entry)
     async_forget(hass, entry.entry_id)
 
 

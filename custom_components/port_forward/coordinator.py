@@ -12,7 +12,6 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_URL
 from homeassistant.core import CALLBACK_TYPE, Context, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed, HomeAssistantError
-from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
@@ -34,6 +33,7 @@ from .history import async_history
 from .hosts import HostError, async_resolve_hosts, async_router_address
 from .idle import IdleWatch
 from .internet import InternetWatch
+from .issues import Issues
 from .openings import Activity, Keeper, Kind, Ledger, Opening, Reason
 from .pieces import in_pieces
 from .probes import Probes
@@ -90,6 +90,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         self._boot_id = ledger.last_seen.boot_id if ledger.last_seen else None
         self.follower = Follower(self)
         self.idle = IdleWatch(self)
+        self.issues = Issues(hass, entry)
         self._showing: asyncio.Task[None] | None = None
         # Every forward of the user; None while its host does not resolve.
         self.forwards: dict[str, Forward | None] = {}
@@ -105,6 +106,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             )
             self.info = await self.router.connect()
         except RouterError as error:
+            self.issues.check_troubles()
             raise _update_failed(error) from error
         except HostError as error:
             raise UpdateFailed(
@@ -120,10 +122,12 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         try:
             snapshot = await self.router.snapshot(self.keeper.mappings)
         except RouterError as error:
+            self.issues.check_troubles()
             raise _update_failed(error) from error
         if snapshot.boot_id is None:
             snapshot = replace(snapshot, boot_id=self._boot_id)
         barred: dict[str, Reason] = {}
+        self.issues.homeless.clear()
         forwards = tuple(self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD))
         async for subentry in in_pieces(forwards):
             try:
@@ -132,6 +136,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                 # A name server that is away for a moment is no reason to move
                 # an open port; the next opening will name the trouble.
                 self.forwards.setdefault(subentry.subentry_id, None)
+                self.issues.homeless[subentry.subentry_id] = error
                 if reason := self.follower.why_not(subentry.subentry_id, error):
                     barred[subentry.subentry_id] = reason
         snapshot = await self.keeper.reconcile(
@@ -139,7 +144,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         )
         await self.idle.async_look()
         await self.foreign.async_look(self.forwards)
-        self._async_report_leases()
+        self._async_report()
         self.internet.look(snapshot)
         return self.keeper.view.snapshot or snapshot
 
@@ -227,7 +232,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         if self.keeper.view.snapshot is not None:
             self.data = self.keeper.view.snapshot
             self.async_show(forward_ids)
-            self._async_report_leases()
+            self._async_report()
 
     @callback
     def async_show(self, forward_ids: Collection[str]) -> None:
@@ -276,48 +281,16 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
 
     @callback
     def _async_tell(self, activity: Activity) -> None:
-        self._async_report_unclosed(activity)
+        self.issues.on_activity(activity)
         if self._untold is None:
             async_announce(self.hass, self.config_entry.entry_id, activity)
         else:
             self._untold.append(activity)
 
     @callback
-    def _async_report_unclosed(self, activity: Activity) -> None:
-        """Tell the user of a port that cannot be closed, for as long as that is so."""
-        issue_id = f"not_closed_{activity.forward_id}"
-        if activity.kind is Kind.CLOSE_FAILED:
-            ir.async_create_issue(
-                self.hass,
-                DOMAIN,
-                issue_id,
-                is_fixable=False,
-                severity=ir.IssueSeverity.ERROR,
-                translation_key="not_closed",
-                translation_placeholders={
-                    "forward": activity.name,
-                    "router": self.config_entry.title,
-                },
-            )
-        elif activity.kind in (Kind.CLOSED, Kind.MOVED):
-            ir.async_delete_issue(self.hass, DOMAIN, issue_id)
-
-    @callback
-    def _async_report_leases(self) -> None:
-        """Tell the user of a router that keeps ports open when Home Assistant is gone."""
-        issue_id = f"router_does_not_close_{self.config_entry.entry_id}"
-        if self.router.capabilities.never_closes:
-            ir.async_create_issue(
-                self.hass,
-                DOMAIN,
-                issue_id,
-                is_fixable=False,
-                severity=ir.IssueSeverity.WARNING,
-                translation_key="router_does_not_close",
-                translation_placeholders={"router": self.config_entry.title},
-            )
-        else:
-            ir.async_delete_issue(self.hass, DOMAIN, issue_id)
+    def _async_report(self) -> None:
+        """Tell of what needs the user."""
+        self.issues.after_a_look(self.keeper, self.ledger, self.router.capabilities, self.forwards)
 
 
 def _update_failed(error: RouterError) -> ConfigEntryAuthFailed | UpdateFailed:

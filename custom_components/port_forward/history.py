@@ -1,6 +1,7 @@
 """What is remembered of a router until Home Assistant restarts, over reloads and failed set-ups."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
@@ -13,10 +14,14 @@ from .routers.observed import Observations
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What happened to the forwards of one router, and how its driver fared."""
+    """What happened to the forwards of one router, and how its driver fared.
+
+    `needs` is what needs the user, by the id of its issue, and since when.
+    """
 
     journal: Journal = field(default_factory=Journal)
     observations: Observations = field(default_factory=Observations)
+    needs: dict[str, datetime] = field(default_factory=dict)
 
 
 _HISTORIES: Final = HassKey[dict[str, History]](f"{DOMAIN}_histories")

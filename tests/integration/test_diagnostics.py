@@ -202,7 +202,11 @@ async def test_nothing_is_told_of_those_who_live_here(
     hass.config_entries.async_update_entry(
         entry,
         title=needles["title"],
-        options={"check_url": needles["option"], "sources": [needles["source"]], "lease": 3600},
+        options={
+            "a_later_option": needles["option"],
+            "sources": [needles["source"]],
+            "lease": 3600,
+        },
     )
     for wan in router.wans:
         wan.external_address = needles["external address"]
@@ -240,7 +244,7 @@ async def test_nothing_is_told_of_those_who_live_here(
 
     needles |= {"url": router.description_url, "udn in another spelling": ROUTER_UDN.upper()}
     assert download.told(needles.values()) == set()
-    assert found["entry"]["options"] == {"check_url": SECRET, "sources": SECRET, "lease": 3600}
+    assert found["entry"]["options"] == {"a_later_option": SECRET, "sources": SECRET, "lease": 3600}
     assert all(error["said"].startswith("HTTP 500 ") for error in found["errors"])
     # What belongs together can still be seen to.
     ours, foreign, other = sorted(found["last_look"]["mappings"], key=lambda row: not row["ours"])

@@ -57,7 +57,8 @@ class Observations:
     """What is kept of all calls to one router; its size is bounded.
 
     `troubles` is by operation, translation key of the error, and what the
-    router said of it: there the codes are that its protocol has.
+    router said of it: there the codes are that its protocol has. `failing`
+    holds the operations whose newest call failed, with its error.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class Observations:
         self.timings: dict[str, Timing] = {}
         self.troubles: dict[tuple[str, str, str], Trouble] = {}
         self.newest: tuple[datetime, RouterError] | None = None
+        self.failing: dict[str, RouterError] = {}
 
     @contextmanager
     def of(self, operation: str) -> Iterator[None]:
@@ -75,12 +77,15 @@ class Observations:
         except RouterError as error:
             self._note(operation, error)
             raise
+        else:
+            self.failing.pop(operation, None)
         finally:
             self.timings.setdefault(operation, Timing()).add(time.perf_counter() - begun)
 
     def _note(self, operation: str, error: RouterError) -> None:
         now = datetime.now(UTC)
         self.newest = now, error
+        self.failing[operation] = error
         key = operation, error.translation_key, _said(error)[:_LONGEST_TEXT]
         if key not in self.troubles and len(self.troubles) >= _MOST_TROUBLES:
             key = _OTHERS

@@ -1,0 +1,168 @@
+"""Repairs: what needs the user, told for as long as that is so, without anybody having to try.
+
+What is left when a router is deleted or disabled, and a ledger that was
+damaged, are told in `backend.py`: they stay until the user has seen to them.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.translation import async_get_exception_message
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN
+from .history import async_history
+from .hosts import HostError
+from .openings import Activity, Keeper, Kind, Ledger
+from .routers.errors import ClockWrongError, MissingRightsError, UnsupportedError
+from .routers.model import Capabilities, Forward
+
+# A router that starts, or is given another firmware, may not speak its protocol for so long.
+_STARTING: Final = timedelta(minutes=15)
+# A device that is off at night is no trouble. While its port is open, it may be another's by now.
+_ASLEEP: Final = timedelta(hours=24)
+_MISSED: Final = timedelta(hours=1)
+
+_LOOKS = ("connect", "snapshot")
+_CHANGES = ("open", "close", "set_enabled")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """Something that only the user can put right; `patience` is for how long it may pass by itself.
+
+    `key` is that of its texts.
+    """
+
+    key: str
+    placeholders: dict[str, str]
+    patience: timedelta = timedelta(0)
+
+
+class Issues:
+    """What of one router needs the user."""
+
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
+        """Take the entry of the router."""
+        self._hass = hass
+        self._entry = entry
+        self._history = async_history(hass, entry.entry_id)
+        # Forwards whose host cannot be used now, and why.
+        self.homeless: dict[str, HostError] = {}
+
+    @callback
+    def on_activity(self, activity: Activity) -> None:
+        """Tell of a port that cannot be closed, until it is, and of what was refused."""
+        issue_id = f"not_closed_{activity.forward_id}"
+        if activity.kind is Kind.CLOSE_FAILED:
+            ir.async_create_issue(
+                self._hass,
+                DOMAIN,
+                issue_id,
+                is_fixable=False,
+                severity=ir.IssueSeverity.ERROR,
+                translation_key="not_closed",
+                translation_placeholders={
+                    "forward": activity.name,
+                    "router": self._entry.title,
+                },
+            )
+        elif activity.kind is Kind.CLOSED:
+            ir.async_delete_issue(self._hass, DOMAIN, issue_id)
+        self.check_troubles()
+
+    @callback
+    def after_a_look(
+        self,
+        keeper: Keeper,
+        ledger: Ledger,
+        capabilities: Capabilities,
+        forwards: Mapping[str, Forward | None],
+    ) -> None:
+        """Tell what a look that succeeded shows."""
+        needs = self._troubles()
+        entry_id, title = self._entry.entry_id, self._entry.title
+        if capabilities.never_closes:
+            needs[f"router_does_not_close_{entry_id}"] = Need(
+                key="router_does_not_close", placeholders={"router": title}
+            )
+        if ledger.is_unsaved:
+            needs[f"ledger_unsaved_{entry_id}"] = Need(
+                key="ledger_unsaved", placeholders={"router": title}
+            )
+        rows = keeper.view.snapshot.mappings if keeper.view.snapshot else ()
+        for forward_id, forward in forwards.items():
+            if error := self.homeless.get(forward_id):
+                is_open = keeper.is_open(forward_id, forward)
+                needs[f"host_lost_{forward_id}"] = Need(
+                    key="host_lost",
+                    placeholders={
+                        "forward": self._entry.subentries[forward_id].title,
+                        "problem": str(error),
+                    },
+                    patience=_MISSED if is_open else _ASLEEP,
+                )
+            if forward and (rule := forward.adopted) and not any(map(rule.same_rule, rows)):
+                needs[f"rule_changed_{forward_id}"] = Need(
+                    key="rule_changed",
+                    placeholders={"forward": forward.name, "router": title},
+                )
+        self._show(needs, self._history.needs.keys() - needs.keys())
+
+    @callback
+    def check_troubles(self) -> None:
+        """Tell what the router does not do, or does again; all else is as it was at a look."""
+        needs = self._troubles()
+        self._show(needs, {f"router_refuses_{self._entry.entry_id}"} - needs.keys())
+
+    def _troubles(self) -> dict[str, Need]:
+        """Return what the router has answered last and goes on answering until somebody helps."""
+        failing = self._history.observations.failing
+        for operation in (*_LOOKS, *_CHANGES):
+            error = failing.get(operation)
+            if error is None:
+                continue
+            is_denied = isinstance(error, MissingRightsError | ClockWrongError)
+            if is_denied or (operation in _LOOKS and isinstance(error, UnsupportedError)):
+                problem = async_get_exception_message(
+                    DOMAIN, error.translation_key, error.placeholders
+                )
+                need = Need(
+                    key="router_refuses",
+                    placeholders={"router": self._entry.title, "problem": problem},
+                    patience=timedelta(0) if is_denied else _STARTING,
+                )
+                return {f"router_refuses_{self._entry.entry_id}": need}
+        return {}
+
+    @callback
+    def _show(self, needs: Mapping[str, Need], gone: Collection[str]) -> None:
+        """Tell of what has lasted for long enough, and no more of what is `gone`."""
+        now, since = dt_util.utcnow(), self._history.needs
+        for issue_id, need in needs.items():
+            if now - since.setdefault(issue_id, now) >= need.patience:
+                ir.async_create_issue(
+                    self._hass,
+                    DOMAIN,
+                    issue_id,
+                    is_fixable=False,
+                    severity=ir.IssueSeverity.WARNING,
+                    translation_key=need.key,
+                    translation_placeholders=need.placeholders,
+                )
+        for issue_id in gone:
+            since.pop(issue_id, None)
+            ir.async_delete_issue(self._hass, DOMAIN, issue_id)
+
+
+@callback
+def async_withdraw_issues(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Take back what was told of a router that is no more."""
+    unclosed = (f"not_closed_{forward_id}" for forward_id in entry.subentries)
+    for issue_id in (*async_history(hass, entry.entry_id).needs, *unclosed):
+        ir.async_delete_issue(hass, DOMAIN, issue_id)
