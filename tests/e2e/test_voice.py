@@ -1,8 +1,12 @@
 """Assist of each Home Assistant opens and closes, and keeps away from what is risky."""
 
 import re
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
+import pytest_asyncio
 
 from lab.virtual_router import VirtualRouter
 from tests.e2e.ui import ForwardOnScreen, Ui
@@ -44,14 +48,24 @@ async def test_on_and_off(ui: Ui, router: VirtualRouter, port: int) -> None:
     assert not open_ports(router)
 
 
-async def test_the_documented_sentences(ui: Ui, router: VirtualRouter, port: int) -> None:
+@pytest_asyncio.fixture(loop_scope="session")
+async def sentences(ui: Ui) -> AsyncIterator[None]:
+    """The custom sentences, where the documentation says to put them, for this test."""
     (block,) = re.findall(
         r"^```yaml\n(.*?)^```$", DOCUMENTATION.read_text(), re.DOTALL | re.MULTILINE
     )
     folder = ui.ha.log.parent / "custom_sentences" / "en"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "port_forward.yaml").write_text(block)
+    file = folder / "port_forward.yaml"
+    file.write_text(block)
     await ui.ha.call("conversation", "reload")
+    yield
+    file.unlink()
+    await ui.ha.call("conversation", "reload")
+
+
+@pytest.mark.usefixtures("sentences")
+async def test_the_documented_sentences(ui: Ui, router: VirtualRouter, port: int) -> None:
     forward = await add_forward(ui, router, port, 8080)
 
     answer = await say(ui, f"open the {forward.name} for 20 minutes")
@@ -63,6 +77,11 @@ async def test_the_documented_sentences(ui: Ui, router: VirtualRouter, port: int
     assert timedelta(minutes=19) < left <= timedelta(minutes=20)
     await say(ui, f"close the port forward {forward.name}")
     assert not open_ports(router)
+    await say(ui, f"open the port forward {forward.name}")
+    assert open_ports(router) == [port]
+    assert (await say(ui, "turn on lockdown")).startswith("Lockdown is on.")
+    assert not open_ports(router)
+    await ui.ha.wait_for_state(await ui.entity_of(forward.entry, "lockdown"), "on")
 
 
 async def test_what_is_risky_is_not_exposed(ui: Ui, router: VirtualRouter, port: int) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from homeassistant.auth.const import GROUP_ID_USER
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -17,7 +18,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.port_forward.announce import EVENT_ACTIVITY
-from custom_components.port_forward.const import DOMAIN
+from custom_components.port_forward.const import CONF_ADMINS_ONLY, DOMAIN
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 
 from .conftest import (
@@ -274,20 +275,6 @@ async def test_what_is_switched_on_at_the_router_is_closed(
     assert state_of(hass) == "off"
 
 
-async def test_another_gateway_is_locked_as_the_old_one_was(
-    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
-) -> None:
-    await lock(hass)
-    ledger = opened.runtime_data.keeper._ledger
-    await ledger.begin_anew()
-    assert ledger_of(hass, opened) == {
-        "version": 1,
-        "lockdown": True,
-        "learned": {},
-        "openings": [],
-    }
-
-
 async def test_the_ledger_is_damaged_while_locked(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
@@ -334,3 +321,25 @@ async def test_deleting_a_forward_while_locked(
     await hass.async_block_till_done()
     assert state_of(hass, LOCKDOWN) == "on"
     await assert_refused(hass, "switch.plex")
+
+
+async def test_its_end_is_for_who_may_open(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    """Anybody who may control the switch turns it on."""
+    group = await hass.auth.async_get_group(GROUP_ID_USER)
+    assert group
+    user = MockUser(groups=[group]).add_to_hass(hass)
+    by = Context(user_id=user.id)
+    hass.config_entries.async_update_entry(opened, options={CONF_ADMINS_ONLY: True})
+    await hass.async_block_till_done()
+    await lock(hass, context=by)
+    assert not router.mappings
+    with pytest.raises(HomeAssistantError) as raised:
+        await hass.services.async_call(
+            "switch", "turn_off", {"entity_id": LOCKDOWN}, blocking=True, context=by
+        )
+    assert raised.value.translation_key == "only_admins_router"
+    assert state_of(hass, LOCKDOWN) == "on"
+    await unlock(hass)
+    assert state_of(hass, LOCKDOWN) == "off"

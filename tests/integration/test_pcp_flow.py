@@ -10,6 +10,7 @@ import pytest
 from homeassistant.config_entries import SOURCE_IGNORE, ConfigEntryState
 from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -291,6 +292,26 @@ class TestReconfigure:
         await switch(hass, "turn_on")
         assert len(other.mappings) == 1
         assert not gateway.mappings
+
+    async def test_another_gateway_is_locked_as_the_old_one_was(
+        self,
+        hass: HomeAssistant,
+        gateway: VirtualRouter,
+        other: VirtualRouter,
+        open_entry: MockConfigEntry,
+    ) -> None:
+        """Lockdown is the user's, not the router's; and PCP lists nothing that it could go by."""
+        [lockdown] = [row for row in hass.states.async_entity_ids() if row.endswith("_lockdown")]
+        await switch(hass, "turn_on", lockdown)
+        assert not gateway.mappings
+        step = await open_entry.start_reconfigure_flow(hass)
+        step = await submit(hass, step, url=f"127.0.0.1:{other.pcp_port}")
+        assert_abort(await submit(hass, step), "reconfigure_successful")
+        assert state_of(hass, lockdown) == "on"
+        with pytest.raises(HomeAssistantError) as raised:
+            await switch(hass, "turn_on")
+        assert raised.value.translation_key == "lockdown"
+        assert not other.mappings
 
     async def test_name_of_the_user_is_kept(
         self, hass: HomeAssistant, other: VirtualRouter, pcp_entry: MockConfigEntry
