@@ -5,9 +5,7 @@ before the router is asked, and every row that the router has confirmed is
 shown at once. `docs/architecture.md` has the table of what `reconcile` does.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
@@ -21,6 +19,7 @@ from ..routers.errors import RouterError
 from ..routers.model import Forward, Listing, PortMapping, Snapshot
 from ..routers.router import Router
 from .activity import Activity, Kind, Reason, Teller
+from .due import Due
 from .journal import Journal, Source
 from .ledger import Ledger
 from .limit import limited
@@ -30,16 +29,9 @@ from .reconcile import Reconciler, Wishes
 from .rules import planned
 from .shown import Shown
 from .to_the_end import to_the_end
+from .turns import Turns
 from .verdict import differs, has_moved
 from .view import View
-
-
-class KeeperStoppedError(HomeAssistantError):
-    """The router is being set up anew, with another keeper."""
-
-    def __init__(self) -> None:
-        """Say so."""
-        super().__init__(translation_domain=DOMAIN, translation_key="reloading")
 
 
 class Keeper:
@@ -68,8 +60,7 @@ class Keeper:
         self._ledger = ledger
         self._journal = journal
         self._teller = Teller(on_activity, journal)
-        self._lock = asyncio.Lock()
-        self._stopped = False
+        self._turns = Turns(self.view)
         self._shown = Shown(router, ledger, self.view)
         self._do = Operations(
             hass,
@@ -78,10 +69,12 @@ class Keeper:
             self.view,
             self._teller,
             lease=lease,
-            on_due=self._close_due,
-            renew=self._renew,
-            retry=self._close_again,
+            # Not there before what it does everything with.
+            on_due=lambda deadlines: self._due.close(deadlines),  # noqa: PLW0108
+            renew=lambda forward_id: self._due.renew(forward_id),  # noqa: PLW0108
+            retry=lambda: self._due.close_again(),  # noqa: PLW0108
         )
+        self._due = Due(ledger, self._do, self._turns, journal)
         self._reconciler = Reconciler(
             router,
             ledger,
@@ -145,7 +138,7 @@ class Keeper:
         what it held before.
         """
         self._journal.note(forward.id, Source.COMMAND, "open", why=reason)
-        async with self._turn():
+        async with self._turns.to_change():
             held = self._ledger.openings.get(forward.id)
             try:
                 now = dt_util.utcnow()
@@ -208,7 +201,7 @@ class Keeper:
         until it is.
         """
         self._journal.note(forward_id, Source.COMMAND, "close", why=reason)
-        async with self._turn():
+        async with self._turns.to_change():
             opening = self._shown.to_close(forward_id, forward)
             if opening is not None:
                 await self._do.close([opening], reason, by)
@@ -220,7 +213,7 @@ class Keeper:
         Raises RouterError and HomeAssistantError; what can still succeed is
         tried again after the next looks at the router.
         """
-        async with self._turn():
+        async with self._turns.to_change():
             opening = self._ledger.openings.get(forward.id)
             if opening is None or opening.phase not in (Phase.OPEN, Phase.LOST):
                 return
@@ -239,7 +232,7 @@ class Keeper:
         if the router does not hold all of it. Raises HomeAssistantError when
         the ledger cannot be written.
         """
-        async with self._turn():
+        async with self._turns.to_change():
             if opening := self._shown.to_take_over(forward, deadline, user_id):
                 await self._do.take_over(opening)
                 self._teller.tell(
@@ -256,7 +249,7 @@ class Keeper:
 
         Raises RouterError, and ServiceValidationError if it is ours by now.
         """
-        async with self._turn():
+        async with self._turns.to_change():
             for opening in self._ledger.openings.values():
                 if any(map(mapping.same_rule, opening.mappings)):
                     raise ServiceValidationError(
@@ -280,7 +273,7 @@ class Keeper:
         Raises the first RouterError after trying all.
         """
         self._journal.note("", Source.COMMAND, "close_all", why=reason)
-        async with self._turn():
+        async with self._turns.to_change():
             await self._do.close(self._shown.all_to_close(forwards), reason, by)
 
     @to_the_end
@@ -296,7 +289,7 @@ class Keeper:
         self._journal.note("", Source.COMMAND, "lock")
         # Not only when its turn has come: what waits there to be opened is refused.
         self._ledger.is_locked = True
-        async with self._turn():
+        async with self._turns.to_change():
             closing = self._shown.all_to_close(forwards)
             unsaved: HomeAssistantError | None = None
             try:
@@ -317,28 +310,17 @@ class Keeper:
         Raises HomeAssistantError when the disk does not take it; it stays on then.
         """
         self._journal.note("", Source.COMMAND, "unlock")
-        async with self._turn():
+        async with self._turns.to_change():
             await self._ledger.unlock()
             self.view.update()
 
     async def stop(self) -> None:
         """Stop for good, after what is under way; the router keeps its mappings.
 
-        From now on another keeper may have the ledger: what waits for its turn
-        behind this must change nothing any more.
+        From now on another keeper may have the ledger.
         """
-        async with self._lock:
-            self._stopped = True
+        async with self._turns.to_end():
             self._do.stop()
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait for the turn to change something; raises KeeperStoppedError when it is too late."""
-        async with self._lock:
-            if self._stopped:
-                raise KeeperStoppedError
-            self.view.changes += 1
-            yield
 
     @to_the_end
     async def reconcile(
@@ -356,47 +338,11 @@ class Keeper:
         known now. `barred` are those that must not be open now, and why,
         `following` those that lead to wherever their device is.
         """
-        if self.view.snapshot and self._lock.locked():
+        if self.view.snapshot and self._turns.is_taken:
             return self.view.snapshot
-        async with self._lock:
-            if self.view.snapshot and (self._stopped or changes != self.view.changes):
+        async with self._turns.to_look():
+            if self.view.snapshot and (self._turns.are_over or changes != self.view.changes):
                 return self.view.snapshot
             wishes = Wishes(forwards=forwards, barred=barred or {}, following=following)
             await self._reconciler.run(snapshot, wishes)
             return self.view.snapshot or snapshot
-
-    async def _close_due(self, deadlines: dict[str, datetime]) -> None:
-        """Close the forwards whose time is up, unless it was extended meanwhile."""
-        async with self._lock:
-            if self._stopped:
-                return
-            self.view.changes += 1
-            due = [
-                opening
-                for opening in self._ledger.openings.values()
-                if opening.deadline and deadlines.get(opening.forward.id) == opening.deadline
-            ]
-            await self._do.close_quietly(due, Reason.TIME_UP)
-
-    async def _close_again(self) -> None:
-        """Close what could not be closed before."""
-        async with self._lock:
-            if self._stopped:
-                return
-            self.view.changes += 1
-            openings = self._ledger.openings.values()
-            await self._do.close_quietly([o for o in openings if o.phase is Phase.CLOSING])
-
-    async def _renew(self, forward_id: str) -> None:
-        async with self._lock:
-            if self._stopped:
-                return
-            self.view.changes += 1
-            opening = self._ledger.openings.get(forward_id)
-            if opening is None or opening.phase is not Phase.OPEN:
-                return
-            try:
-                await self._do.open(opening, opening)
-            except (RouterError, HomeAssistantError) as error:
-                self._journal.note(forward_id, Source.ACTIVITY, "renewal_failed", error=error)
-                self._do.note_unrenewed(opening, error)

@@ -86,8 +86,7 @@ class Operations:
         Raises RouterError and HomeAssistantError; then nothing has changed.
         """
         # Whatever opens, for whatever reason, comes through here.
-        if self._ledger.is_locked:
-            raise ServiceValidationError(translation_domain=DOMAIN, translation_key="lockdown")
+        self._check_unlocked()
         if held is None:
             await self._ledger.record(asked)
         try:
@@ -124,6 +123,7 @@ class Operations:
 
     async def take_over(self, opening: Opening) -> None:
         """Keep an opening whose mappings somebody else has made; raises HomeAssistantError."""
+        self._check_unlocked()
         opening = replace(opening, lease_until=lease_end(opening, opening.mappings))
         await self._ledger.record(opening)
         self.set_alarms(opening)
@@ -210,6 +210,10 @@ class Operations:
                 )
         if failure:
             raise failure
+
+    def _check_unlocked(self) -> None:
+        if self._ledger.is_locked:
+            raise ServiceValidationError(translation_domain=DOMAIN, translation_key="lockdown")
 
     def set_alarms(self, opening: Opening) -> None:
         """Set the deadline of an opening, and its renewal unless one is set."""
