@@ -151,13 +151,23 @@ class Probes:
     async def _failed(self, forward_id: str) -> None:
         """Close the forward unless this may have been a moment's weakness."""
         self._failures[forward_id] = self._failures.get(forward_id, 0) + 1
-        if self._failures[forward_id] < _FAILURES_TO_CLOSE:
+        if not self._is_gone(forward_id):
+            return
+        # A router that restarts takes the way to the target with it. What it has lost is made
+        # again when it is back, which that look may tell, and then the target is tried anew.
+        await self._coordinator.async_refresh()
+        if not self._coordinator.last_update_success:
+            self._failures.pop(forward_id, None)
+        if not self._is_gone(forward_id):
             return
         try:
             await self._coordinator.keeper.close(forward_id, None, reason=Reason.TARGET_UNREACHABLE)
         except (RouterError, HomeAssistantError) as error:
             # Told and reported by the keeper, which goes on trying until it is confirmed.
             LOGGER.debug("Not closed yet: %s", error)
+
+    def _is_gone(self, forward_id: str) -> bool:
+        return self._failures.get(forward_id, 0) >= _FAILURES_TO_CLOSE
 
     def _note(self, forward_id: str, *, answer: bool | None) -> None:
         if answer is not False:

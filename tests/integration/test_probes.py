@@ -369,6 +369,38 @@ async def test_close_that_fails_is_tried_again(
     assert (state_of(hass), told(hass)) == ("off", ("closed", "target_unreachable"))
 
 
+async def test_router_that_takes_the_way_to_the_target_with_it(
+    hass: HomeAssistant,
+    router: VirtualRouter,
+    entry: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """Its restart must not become a close for good."""
+    await watched(hass, entry, device)
+    await device.off()
+    router.fault(Fault.DROP_BEFORE, times=None)
+    for _ in range(5):
+        await pass_time(hass, freezer, seconds=67)
+    assert state_of(hass, TARGET) == "off"
+    await device.on()
+    router.clear_faults()
+    for _ in range(3):
+        await pass_time(hass, freezer, seconds=67)
+    assert (state_of(hass), state_of(hass, TARGET)) == ("on", "on")
+    assert len(router.mappings) == 1
+
+    # The router alone is back.
+    await device.off()
+    router.fault(Fault.DROP_BEFORE, times=None)
+    for _ in range(3):
+        await pass_time(hass, freezer, seconds=67)
+    router.clear_faults()
+    for _ in range(3):
+        await pass_time(hass, freezer, seconds=67)
+    assert (state_of(hass), told(hass)) == ("off", ("closed", "target_unreachable"))
+
+
 async def test_mapping_of_another_program_is_left(
     hass: HomeAssistant,
     router: VirtualRouter,
@@ -455,7 +487,7 @@ async def test_rule_that_was_adopted(
 async def test_rule_that_leads_out_of_the_home_is_never_tried(
     hass: HomeAssistant, home: Home[OnOpnsense], target: str
 ) -> None:
-    await lead(home, target, 443)
+    await lead(home, target, 12345)
     await home.adopt()
     await settle(hass)
     assert state_of(hass, TARGET) == "unknown"
