@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from homeassistant.config_entries import ConfigSubentry
-from homeassistant.const import CONF_PROTOCOL
+from homeassistant.const import CONF_NAME, CONF_PROTOCOL
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.translation import async_get_translations
@@ -78,8 +78,8 @@ async def async_adopt_foreign(
     by_rule = coordinator.router.capabilities.disabled_rules
     try:
         kept = _rule(coordinator, mapping) if by_rule else _fields(mapping)
+        check_name(values[CONF_NAME])
         added = title_and_data({**values, **kept})
-        check_name(added["title"])
         settings = ForwardSettings.from_input(added["data"])
         check_free(settings, entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD))
     except FieldError as error:
@@ -151,7 +151,9 @@ def _check_same(
     """Make sure that the forward would open just what the mapping does."""
     with translated_errors():
         plan = coordinator.router.plan(forward)
-    if len(plan) != 1 or not plan[0].same_rule(mapping):
+    # To the letter: another spelling of "any source" may be another rule to the router (Q18).
+    same = len(plan) == 1 and plan[0].allowed_source == mapping.allowed_source
+    if not same or not plan[0].same_rule(mapping):
         raise _no_forward(mapping)
 
 

@@ -93,8 +93,15 @@ def text(element: Element, wanted: str) -> str:
 
 
 def fields(element: Element) -> dict[str, str]:
-    """Return name and stripped text of each child."""
-    return {name(child): _text(child) for child in element}
+    """Return name and stripped text of each child, the first where there are several.
+
+    A description that the router copies as it is (Q26) may hold elements: it
+    comes after the fields that say whether a mapping is on and where it leads.
+    """
+    found: dict[str, str] = {}
+    for child in element:
+        found.setdefault(name(child), _text(child))
+    return found
 
 
 def _text(element: Element) -> str:
