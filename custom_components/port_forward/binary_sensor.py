@@ -60,6 +60,13 @@ class TargetSensor(ForwardEntity, BinarySensorEntity):
     _attr_device_class = BinarySensorDeviceClass.CONNECTIVITY
     _attr_entity_category = EntityCategory.DIAGNOSTIC
 
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen for as long as the entity exists."""
+        await super().async_added_to_hass()
+        probes = self.coordinator.probes
+        self.async_on_remove(probes.async_listen(self._forward_id, self.async_write_ha_state))
+
     @property
     @override
     def available(self) -> bool:

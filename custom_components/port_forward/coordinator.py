@@ -231,15 +231,10 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         """
         if self.keeper.view.snapshot is not None:
             self.data = self.keeper.view.snapshot
-            self.async_show(forward_ids)
+            for update, forward_id in list(self._listeners.values()):
+                if forward_id is None or forward_id in forward_ids:
+                    update()
             self._async_report()
-
-    @callback
-    def async_show(self, forward_ids: Collection[str]) -> None:
-        """Let the entities of these forwards, and of the router, show what is known."""
-        for update, forward_id in list(self._listeners.values()):
-            if forward_id is None or forward_id in forward_ids:
-                update()
 
     @callback
     @override

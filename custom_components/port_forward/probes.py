@@ -1,6 +1,7 @@
 """Tries now and then whether targets answer; some forwards are not open for longer than that."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from ipaddress import ip_address
@@ -60,6 +61,9 @@ class Probes:
         """Take the router's coordinator; nothing is tried before `async_start`."""
         self._coordinator = coordinator
         self._answers: dict[str, bool | None] = {}
+        # Who shows the answer. Not by the coordinator: with a thousand forwards, its other
+        # entities would make much of each.
+        self._listeners: dict[str, Callable[[], None]] = {}
         # How often in a row a target has failed, while its forward was open.
         self._failures: dict[str, int] = {}
         self._timers: dict[str, CALLBACK_TYPE] = {}
@@ -69,6 +73,16 @@ class Probes:
     def answer(self, forward_id: str) -> bool | None:
         """Tell whether the target answered last time; None where nobody knows."""
         return self._answers.get(forward_id)
+
+    @callback
+    def async_listen(self, forward_id: str, listener: Callable[[], None]) -> Callable[[], None]:
+        """Tell the one `listener` of a forward of each new answer; returns what ends it."""
+        self._listeners[forward_id] = listener
+
+        def end() -> None:
+            del self._listeners[forward_id]
+
+        return end
 
     @callback
     def async_start(self) -> None:
@@ -173,8 +187,8 @@ class Probes:
         if answer is not False:
             self._failures.pop(forward_id, None)
         before, self._answers[forward_id] = self._answers.get(forward_id), answer
-        if before is not answer:
-            self._coordinator.async_show((forward_id,))
+        if before is not answer and (listener := self._listeners.get(forward_id)):
+            listener()
 
     async def _ask(self, forward: Forward) -> bool | None:
         if forward.adopted is None:
