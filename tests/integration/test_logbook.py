@@ -60,6 +60,13 @@ SENTENCES = [
     (Kind.CLOSED, Reason.FORWARD_EDITED, NEVER, None, "was closed because the forward was edited"),
     (
         Kind.CLOSED,
+        Reason.SOURCE_CHANGED,
+        NEVER,
+        None,
+        "was closed because it is opened for another source",
+    ),
+    (
+        Kind.CLOSED,
         Reason.FORWARD_DELETED,
         NEVER,
         None,
