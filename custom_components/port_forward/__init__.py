@@ -11,6 +11,7 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.typing import ConfigType
 
+from . import triggering
 from .backend import async_close_all, async_load_ledger, make_router, report_left_open
 from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
@@ -63,6 +64,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
     entry.async_on_unload(async_at_started(hass, coordinator.foreign.async_tell_untold))
     await async_listen_for_news(entry)
     coordinator.follower.async_listen()
+    await triggering.async_start(coordinator)
     entry.async_on_unload(entry.add_update_listener(_async_reload))
     if entry.options.get(CONF_CLOSE_ON_STOP):
         entry.async_on_unload(
@@ -102,6 +104,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         report_left_open(hass, entry, ledger.openings.values())
     await Ledger(hass, entry.entry_id).remove()
     await async_forget_foreign(hass, entry)
+    await triggering.async_forget(hass, entry.entry_id)
     async_take_back(hass, entry.entry_id)
     async_withdraw_issues(hass, entry)
     async_forget(hass, entry.entry_id)

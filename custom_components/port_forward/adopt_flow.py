@@ -11,6 +11,7 @@ from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, Sel
 
 from .adoption import async_labels, default_name, describe
 from .backend import make_router
+from .causes import check_cause
 from .const import CONF_ADOPTED, SUBENTRY_TYPE_FORWARD
 from .forward_form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, to_form
 from .forwards import FieldError, ForwardSettings, check_free, check_name
@@ -119,6 +120,7 @@ class AdoptingSubentryFlow(ConfirmingSubentryFlow):
                 check_name(data[CONF_NAME])
             check_free(ForwardSettings.from_input(data), self._others())
             check_idle(data, self._router().capabilities)
+            check_cause(self.hass, data, self._router().capabilities)
         except FieldError as error:
             return {error.field: error.key}, error.placeholders
         return {}, {}

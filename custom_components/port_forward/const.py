@@ -38,6 +38,10 @@ CONF_CLOSE_AFTER: Final = "close_after"
 CONF_UNTIL_CLOSED: Final = "until_closed"
 CONF_CLOSE_WHEN_IDLE: Final = "close_when_idle"
 CONF_ONLY_WHILE_REACHABLE: Final = "only_while_reachable"
+CONF_TRIGGER_PROTOCOL: Final = "trigger_protocol"
+CONF_TRIGGER_PORTS: Final = "trigger_ports"
+CONF_OPENED_BY: Final = "opened_by"
+CONF_LINGER: Final = "linger"
 # Asked of a risky forward, and not kept.
 CONF_CONFIRMED: Final = "confirmed"
 # In place of where it leads and for what: the rule that it switches.
@@ -46,6 +50,8 @@ CONF_ADOPTED: Final = "adopted"
 # In place of an address: whatever machine Home Assistant runs on. The frontend
 # shows the value itself in a list that also takes others, hence these words.
 THIS_HOME_ASSISTANT: Final = "This Home Assistant"
+# Or whichever device in the home makes the traffic by which the forward opens.
+CAUSING_DEVICE: Final = "The device that causes it"
 
 PROTOCOL_BOTH: Final = "both"
 

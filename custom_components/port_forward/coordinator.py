@@ -17,7 +17,9 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 from homeassistant.util import dt as dt_util
 
 from .announce import SIGNAL_ACTIVITY, async_announce
+from .causes import Caused
 from .const import (
+    CAUSING_DEVICE,
     CONF_LEASE,
     CONF_REFRESH_INTERVAL,
     DEFAULT_LEASE,
@@ -30,11 +32,11 @@ from .follow import Follower
 from .foreign import Foreign
 from .forwards import ForwardSettings
 from .history import async_history
-from .hosts import HostError, async_resolve_hosts, async_router_address
+from .hosts import HOST_WAITS, HostError, async_resolve_hosts, async_router_address
 from .idle import IdleWatch
 from .internet import InternetWatch
 from .issues import Issues
-from .openings import Activity, Keeper, Kind, Ledger, Opening, Reason
+from .openings import Activity, Keeper, Kind, Ledger, Opening, Phase, Reason
 from .pieces import in_pieces
 from .probes import Probes
 from .rights import async_check_may_open
@@ -133,6 +135,9 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             try:
                 self.forwards[subentry.subentry_id] = await self.async_forward(subentry.subentry_id)
             except HostError as error:
+                if error.key == HOST_WAITS:
+                    self.forwards[subentry.subentry_id] = None
+                    continue
                 # A name server that is away for a moment is no reason to move
                 # an open port; the next opening will name the trouble.
                 self.forwards.setdefault(subentry.subentry_id, None)
@@ -155,34 +160,44 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         deadline: datetime | None = None,
         limit: IPv4Network | IPv6Network | None = None,
         by: Context | None = None,
+        cause: Caused | None = None,
     ) -> Opening:
         """Open a forward until `deadline`, or for its own *close after*.
 
-        `limit` is who may connect, None for the allowed source of the forward.
+        `limit` is who may connect, None for the allowed source of the forward;
+        `cause` is what opens it where nobody asks for it.
         Raises RouterError and HomeAssistantError.
         """
         settings = self.settings_of(forward_id)
         try:
             await async_check_may_open(self.hass, self.config_entry, forward_id, by)
-            forward = await self.async_forward(forward_id)
+            forward = await self.async_forward(forward_id, caused_by=cause.host if cause else None)
             if settings.only_while_reachable:
                 await self.probes.async_check(forward)
         except HomeAssistantError as error:
             # The keeper tells what the router refuses; this never gets that far.
-            self._async_tell(
-                Activity(
-                    kind=Kind.OPEN_FAILED,
-                    forward_id=forward_id,
-                    name=self.config_entry.subentries[forward_id].title,
-                    at=dt_util.utcnow(),
-                    context=by,
-                    error=str(error),
+            if not (cause and cause.was_told):
+                self._async_tell(
+                    Activity(
+                        kind=Kind.OPEN_FAILED,
+                        forward_id=forward_id,
+                        name=self.config_entry.subentries[forward_id].title,
+                        at=dt_util.utcnow(),
+                        context=by,
+                        error=str(error),
+                    )
                 )
-            )
             raise
         if deadline is None and settings.close_after:
             deadline = dt_util.utcnow() + settings.close_after
-        opening = await self.keeper.open(forward, deadline=deadline, limit=limit, by=by)
+        opening = await self.keeper.open(
+            forward,
+            deadline=deadline,
+            limit=limit,
+            reason=Reason.TRIGGERED if cause else None,
+            by=by,
+            quiet=cause is not None and cause.was_told,
+        )
         # Its device may have moved while others had their turn.
         self.follower.check()
         return opening
@@ -191,15 +206,30 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         """Close a forward; raises RouterError and HomeAssistantError."""
         await self.keeper.close(forward_id, self.forwards.get(forward_id), by=by)
 
-    async def async_forward(self, forward_id: str) -> Forward:
-        """Return the forward with its host resolved now; raises HostError."""
+    async def async_forward(
+        self, forward_id: str, *, caused_by: IPv4Address | None = None
+    ) -> Forward:
+        """Return the forward with its host resolved now; raises HostError.
+
+        One that leads to the device that causes it leads to `caused_by`, or to
+        the one for which it is open.
+        """
         settings = self.settings_of(forward_id)
         name = self.config_entry.subentries[forward_id].title
         if settings.adopted:
             # Where it leads is the rule's own affair.
             return settings.forward(forward_id, name, (None, None))
+        if settings.internal_host == CAUSING_DEVICE:
+            settings = replace(settings, internal_host=str(caused_by or self._open_for(forward_id)))
         hosts = await async_resolve_hosts(self.hass, settings, self.router_address)
         return settings.forward(forward_id, name, hosts)
+
+    def _open_for(self, forward_id: str) -> IPv4Address:
+        """Return the device for which a forward is open; raises HostError when it is not."""
+        opening = self.keeper.openings.get(forward_id)
+        if opening and opening.phase is not Phase.CLOSING and opening.forward.internal_host:
+            return opening.forward.internal_host
+        raise HostError(HOST_WAITS)
 
     def settings_of(self, forward_id: str) -> ForwardSettings:
         """Return what the user has set of a forward."""

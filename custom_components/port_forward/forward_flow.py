@@ -1,6 +1,7 @@
 """The flow that adds a forward to a router, or edits it."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState, SubentryFlowResult
@@ -9,7 +10,9 @@ from homeassistant.helpers.translation import async_get_translations
 
 from .adopt_flow import AdoptingSubentryFlow
 from .adoption import async_adoptable
+from .causes import check_cause
 from .const import (
+    CAUSING_DEVICE,
     CONF_ADOPTED,
     CONF_ALLOWED_SOURCE,
     CONF_EXTERNAL_PORTS,
@@ -22,6 +25,9 @@ from .forwards import FieldError, ForwardSettings, check_free, check_name
 from .hosts import ROUTER_UNKNOWN, HostError
 from .idle import check_idle
 from .routers.errors import InvalidForwardError, NotPermittedError, Refusal
+
+# No router asks who it is before it opens: it stands for whoever causes it.
+_ANY_DEVICE: Final = IPv4Address("192.0.2.1")
 
 # What drivers refuse without asking their routers, and the field that it is about.
 REFUSED_AT: Final = {
@@ -111,7 +117,12 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
             check_name(values[CONF_NAME])
             settings = ForwardSettings.from_input(values)
             check_free(settings, self._others())
-            hosts = await self._async_hosts(settings)
+            check_cause(self.hass, values, self._router().capabilities)
+            hosts = (
+                (_ANY_DEVICE, None)
+                if settings.internal_host == CAUSING_DEVICE
+                else await self._async_hosts(settings)
+            )
             # A loaded one knows what it can do, any other is asked when it opens.
             self._router().plan(settings.forward("new", values[CONF_NAME], hosts))
             check_idle(values, self._router().capabilities)

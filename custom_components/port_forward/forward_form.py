@@ -12,6 +12,7 @@ from homeassistant.helpers.selector import (
     DeviceSelector,
     DurationSelector,
     DurationSelectorConfig,
+    EntitySelector,
     SelectOptionDict,
     Selector,
     SelectSelector,
@@ -21,6 +22,7 @@ from homeassistant.helpers.selector import (
 )
 
 from .const import (
+    CAUSING_DEVICE,
     CONF_ADMINS_ONLY,
     CONF_ALLOWED_SOURCE,
     CONF_CLOSE_AFTER,
@@ -30,7 +32,11 @@ from .const import (
     CONF_INTERNAL_HOST,
     CONF_INTERNAL_PORTS,
     CONF_IP_VERSION,
+    CONF_LINGER,
     CONF_ONLY_WHILE_REACHABLE,
+    CONF_OPENED_BY,
+    CONF_TRIGGER_PORTS,
+    CONF_TRIGGER_PROTOCOL,
     CONF_UNTIL_CLOSED,
     DEFAULT_CLOSE_AFTER,
     PROTOCOL_BOTH,
@@ -77,7 +83,10 @@ _FIELDS: _Fields = {
     **_NAME,
     vol.Optional(CONF_INTERNAL_HOST): SelectSelector(
         SelectSelectorConfig(
-            options=[SelectOptionDict(value=THIS_HOME_ASSISTANT, label=THIS_HOME_ASSISTANT)],
+            options=[
+                SelectOptionDict(value=choice, label=choice)
+                for choice in (THIS_HOME_ASSISTANT, CAUSING_DEVICE)
+            ],
             custom_value=True,
             mode=SelectSelectorMode.DROPDOWN,
         )
@@ -111,8 +120,18 @@ _ADOPTED_MORE: _Fields = {
     vol.Required(CONF_ADMINS_ONLY, default=False): BooleanSelector(),
     vol.Optional(CONF_CLOSE_WHEN_IDLE): _AnyDuration(DurationSelectorConfig(enable_day=True)),
     vol.Required(CONF_ONLY_WHILE_REACHABLE, default=False): BooleanSelector(),
+    vol.Optional(CONF_OPENED_BY): EntitySelector(),
+    vol.Optional(CONF_LINGER): _AnyDuration(DurationSelectorConfig(enable_day=True)),
 }
 _MORE: _Fields = {
+    vol.Optional(CONF_TRIGGER_PORTS): TextSelector(),
+    vol.Optional(CONF_TRIGGER_PROTOCOL): SelectSelector(
+        SelectSelectorConfig(
+            options=[*Protocol, PROTOCOL_BOTH],
+            mode=SelectSelectorMode.DROPDOWN,
+            translation_key="protocol",
+        )
+    ),
     **_ADOPTED_MORE,
 }
 

@@ -17,7 +17,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from yarl import URL
 
-from .const import DOMAIN, THIS_HOME_ASSISTANT
+from .const import CAUSING_DEVICE, DOMAIN, THIS_HOME_ASSISTANT
 from .forwards import ForwardSettings, IpVersion
 from .lan import async_get_lan
 from .routers.addresses import PRIVATE
@@ -25,6 +25,8 @@ from .routers.ipv6 import GLOBAL, own_address6
 
 # The key of the one HostError that is about the router.
 ROUTER_UNKNOWN = "router_unknown"
+# That of a forward that leads nowhere until a device causes it.
+HOST_WAITS = "host_waits"
 
 
 class HostError(HomeAssistantError):
@@ -56,6 +58,8 @@ async def async_resolve_hosts(
 ) -> tuple[IPv4Address | None, IPv6Address | None]:
     """Return the addresses that a forward leads to right now; raises HostError."""
     host, ip_version = settings.internal_host, settings.ip_version
+    if host == CAUSING_DEVICE:
+        raise HostError(HOST_WAITS)
     if settings.device:
         host = str(async_address_of(hass, settings.device))
     return (

@@ -232,7 +232,8 @@ async def test_edit(home: Home[OnOpnsense]) -> None:
     assert shown(step) == {"name": "Camera", **times, **ADOPTED_FILLED_IN}
     assert step["data_schema"]
     offered = [str(key) for key in fields(step["data_schema"])]
-    assert [key for key in offered if key != "close_when_idle"] == list(shown(step))
+    optional = {"close_when_idle", "opened_by", "linger"}
+    assert [key for key in offered if key not in optional] == list(shown(step))
     before = home.router.firewall.requests.copy()
     step = await home.submit(step, name="Disk", close_after={"hours": 3}, until_closed=False)
     assert step["reason"] == "reconfigure_successful"

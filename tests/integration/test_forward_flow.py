@@ -204,7 +204,8 @@ async def test_this_home_assistant(
     assert schema
     # The frontend shows the value itself where others may be typed in as well.
     assert schema.schema["internal_host"].config["options"] == [
-        {"value": "This Home Assistant", "label": "This Home Assistant"}
+        {"value": choice, "label": choice}
+        for choice in ("This Home Assistant", "The device that causes it")
     ]
     typed = TYPED | {"internal_host": THIS_HOME_ASSISTANT, "external_ports": str(external_port)}
     await submit(hass, step, typed)

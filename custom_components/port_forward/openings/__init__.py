@@ -8,10 +8,12 @@ from .keeper import Keeper
 from .ledger import Ledger, LedgerUnreadableError
 from .limit import limited
 from .opening import Opening, Phase
+from .turns import KeeperStoppedError
 
 __all__ = [
     "Activity",
     "Keeper",
+    "KeeperStoppedError",
     "Kind",
     "Ledger",
     "LedgerUnreadableError",

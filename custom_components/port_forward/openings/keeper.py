@@ -6,6 +6,7 @@ shown at once. `docs/architecture.md` has the table of what `reconcile` does.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
@@ -119,7 +120,7 @@ class Keeper:
         return self._do.is_sure(opening)
 
     @to_the_end
-    async def open(
+    async def open(  # noqa: PLR0913  what can be said of an opening
         self,
         forward: Forward,
         *,
@@ -127,12 +128,13 @@ class Keeper:
         limit: IPv4Network | IPv6Network | None = None,
         reason: Reason | None = None,
         by: Context | None = None,
+        quiet: bool = False,
     ) -> Opening:
         """Open `forward` until `deadline`, None for until closed; move that when it is open.
 
         `limit` lets in a part of the sources that the forward does, and counts
         until it is closed or opened with another or none. `reason` is why,
-        where nobody asked for it.
+        where nobody asked for it. A failure is not told if `quiet`: it was before.
         Raises RouterError when the router will not, HomeAssistantError when
         the ledger cannot be written; the router holds nothing of it then, or
         what it held before.
@@ -170,9 +172,10 @@ class Keeper:
                 )
                 opening = await self._do.open(asked, held)
             except (RouterError, HomeAssistantError) as error:
-                self._teller.tell(
-                    Kind.OPEN_FAILED, forward, reason=Reason.REFUSED, context=by, error=error
-                )
+                if not quiet:
+                    self._teller.tell(
+                        Kind.OPEN_FAILED, forward, reason=Reason.REFUSED, context=by, error=error
+                    )
                 raise
             extended = held is not None and held.phase is Phase.OPEN
             kind = Kind.EXTENDED if extended else Kind.OPENED
@@ -185,6 +188,21 @@ class Keeper:
                 context=by,
             )
             return opening
+
+    @to_the_end
+    async def prolong(self, forward_id: str, deadline: datetime) -> None:
+        """Move the deadline of what is open, as what opened it goes on; nobody is told.
+
+        Nothing is changed where it is closed by now, or open for longer. Raises
+        RouterError and HomeAssistantError; it keeps the deadline it has then.
+        """
+        async with self._turns.to_change():
+            held = self._ledger.openings.get(forward_id)
+            if held is None or held.phase is not Phase.OPEN:
+                return
+            if held.deadline and held.deadline < deadline:
+                moved = replace(held, deadline=deadline, asked_at=dt_util.utcnow())
+                await self._do.open(moved, held)
 
     @to_the_end
     async def close(
