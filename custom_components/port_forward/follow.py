@@ -99,7 +99,11 @@ class Follower:
             return
         self._checking = True
         self._coordinator.config_entry.async_create_background_task(
-            self._hass, self._check_all(), f"{DOMAIN} follow devices"
+            self._hass,
+            self._check_all(),
+            f"{DOMAIN} follow devices",
+            # When all has been said that is said at once: see `lan.py` about repeaters.
+            eager_start=False,
         )
 
     async def _check_all(self) -> None:

@@ -72,7 +72,7 @@ class Issues:
                     "router": self._entry.title,
                 },
             )
-        elif activity.kind is Kind.CLOSED:
+        elif activity.kind in (Kind.CLOSED, Kind.MOVED):
             ir.async_delete_issue(self._hass, DOMAIN, issue_id)
         self.check_troubles()
 
@@ -98,14 +98,16 @@ class Issues:
         rows = keeper.view.snapshot.mappings if keeper.view.snapshot else ()
         for forward_id, forward in forwards.items():
             if error := self.homeless.get(forward_id):
-                is_open = keeper.is_open(forward_id, forward)
+                patience = _MISSED if keeper.is_open(forward_id, forward) else _ASLEEP
+                if error.key == "device_gone":  # It does not come back by itself.
+                    patience = timedelta(0)
                 needs[f"host_lost_{forward_id}"] = Need(
                     key="host_lost",
                     placeholders={
                         "forward": self._entry.subentries[forward_id].title,
                         "problem": str(error),
                     },
-                    patience=_MISSED if is_open else _ASLEEP,
+                    patience=patience,
                 )
             if forward and (rule := forward.adopted) and not any(map(rule.same_rule, rows)):
                 needs[f"rule_changed_{forward_id}"] = Need(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from homeassistant.components.device_tracker.const import ATTR_IP, ATTR_MAC
 from homeassistant.components.device_tracker.const import DOMAIN as DEVICE_TRACKER
-from homeassistant.const import STATE_HOME
+from homeassistant.const import STATE_HOME, STATE_NOT_HOME
 from homeassistant.core import (
     CALLBACK_TYPE,
     Event,
@@ -88,7 +88,9 @@ class Lan:
         self._by_mac: dict[str, dict[str, _Claim]] = defaultdict(dict)
         self._by_address: dict[IPv4Address, dict[str, _Claim]] = defaultdict(dict)
         self._claims: dict[str, _Claim] = {}
-        self._by_dhcp: dict[str, None] = {}
+        # Those of `dhcp`, the oldest first; True for a repeater.
+        self._by_dhcp: dict[str, bool] = {}
+        self._heard_now: dict[str, IPv4Address] = {}
         self._listeners: list[Callable[[], None]] = []
         for state in sorted(hass.states.async_all(DEVICE_TRACKER), key=_updated):
             self._hear_tracker(state.entity_id, state)
@@ -210,13 +212,28 @@ class Lan:
             mac, address = _mac(text), _address(data["ip"])
             if mac is None or address is None:
                 continue
+            is_repeater = self._is_at_two(mac, address) or self._by_dhcp.pop(mac, False)
             self._by_dhcp.pop(mac, None)
-            self._by_dhcp[mac] = None
+            self._by_dhcp[mac] = is_repeater
             if len(self._by_dhcp) > _MOST_BY_DHCP:
                 oldest = next(iter(self._by_dhcp))
                 del self._by_dhcp[oldest]
                 self._drop(oldest)
+            if is_repeater:
+                self._drop(mac)
+                continue
             self._put(mac, mac, address, turn=self._next_turn(), seen=None)
+
+    def _is_at_two(self, mac: str, address: IPv4Address) -> bool:
+        """Tell whether one scan has found this MAC at two addresses.
+
+        A repeater answers for all the devices behind it, so that it seems to
+        be wherever they are. It says nothing about who is there. `dhcp` tells
+        of a whole scan in one turn of the loop, and of packets one by one.
+        """
+        if not self._heard_now:
+            self._hass.loop.call_soon(self._heard_now.clear)
+        return self._heard_now.setdefault(mac, address) != address
 
     def _next_turn(self) -> int:
         self._turn += 1
@@ -253,8 +270,12 @@ def _updated(state: State) -> float:
 
 
 def _said_by(state: State | None) -> tuple[str, IPv4Address] | None:
-    """Return the MAC and the address that a tracker shows, if it shows both."""
-    if state is None:
+    """Return the MAC and the address that a tracker shows, if it shows both.
+
+    One that shows another zone is that of a router in another place, which
+    may give the very same addresses.
+    """
+    if state is None or state.state not in (STATE_HOME, STATE_NOT_HOME):
         return None
     mac, address = _mac(state.attributes.get(ATTR_MAC)), _address(state.attributes.get(ATTR_IP))
     return (mac, address) if mac and address else None

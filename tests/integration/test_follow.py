@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from typing import Any
-from unittest.mock import Mock, patch
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
@@ -28,6 +27,7 @@ from .conftest import (
 )
 from .whereabouts import CAMERA, NAS, add_device, add_tracker, forget, set_up_dhcp, track
 
+REPEATER = "aa:bb:cc:00:00:09"
 FIVE, SIX, SEVEN = "127.0.0.5", "127.0.0.6", "127.0.0.7"
 
 
@@ -198,31 +198,30 @@ async def test_moves_by_dhcp(
     external_port: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It hears nothing of loopback addresses, so the home is another one here."""
-    eth0 = Mock(
-        nice_name="eth0", ips=[Mock(is_IPv6=False, ip="192.168.1.2", network_prefix=24)], index=1
-    )
-    with patch("homeassistant.components.network.util.ifaddr.get_adapters", return_value=[eth0]):
-        dhcp = await set_up_dhcp(hass, monkeypatch)
-        device = add_device(hass, "Front camera", CAMERA)
-        add_forward(hass, entry, following(external_port, device))
-        await set_up(hass, entry)
-        assert await refusal(hass) == "device_address_unknown"
-        dhcp.hear(CAMERA, "192.168.1.5", "camera")
-        await switch(hass, "turn_on")
-        assert hosts(router) == ["192.168.1.5"]
-        dhcp.hear(CAMERA, "192.168.1.6", "camera")
-        await settle(hass)
-        assert hosts(router) == ["192.168.1.6"]
-        # The lease of the one is given to the other.
-        dhcp.hear(NAS, "192.168.1.6", "nas")
-        await settle(hass)
-        assert router.mappings == ()
-        assert why(hass) == ("closed", "address_taken")
-        assert await refusal(hass) == "address_taken"
-        dhcp.hear(CAMERA, "192.168.1.7", "camera")
-        await switch(hass, "turn_on")
-        assert hosts(router) == ["192.168.1.7"]
+    dhcp = await set_up_dhcp(hass, monkeypatch)
+    add_forward(hass, entry, following(external_port, add_device(hass, "Front camera", CAMERA)))
+    await set_up(hass, entry)
+    assert await refusal(hass) == "device_address_unknown"
+    dhcp.hear(CAMERA, FIVE, "camera")
+    await switch(hass, "turn_on")
+    assert hosts(router) == [FIVE]
+    dhcp.hear(CAMERA, SIX, "camera")
+    await settle(hass)
+    assert hosts(router) == [SIX]
+    # A scan finds a repeater, which answers for the camera behind it.
+    for address in ("127.0.0.9", SIX):
+        dhcp.hear(REPEATER, address)
+    await settle(hass)
+    assert hosts(router) == [SIX]
+    # The lease of the one is given to the other.
+    dhcp.hear(NAS, SIX, "nas")
+    await settle(hass)
+    assert router.mappings == ()
+    assert why(hass) == ("closed", "address_taken")
+    assert await refusal(hass) == "address_taken"
+    dhcp.hear(CAMERA, SEVEN, "camera")
+    await switch(hass, "turn_on")
+    assert hosts(router) == [SEVEN]
 
 
 async def test_moved_while_home_assistant_was_off(
@@ -399,6 +398,19 @@ async def test_device_removed(
     assert router.mappings == ()
     assert why(hass) == ("closed", "device_gone")
     assert await refusal(hass) == "device_gone"
+    [subentry] = opened.subentries.values()
+    issue_id = f"host_lost_{subentry.subentry_id}"
+    await refresh(hass, opened)
+    assert ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+    # Another one is chosen.
+    another = add_device(hass, "Back camera", CAMERA)
+    hass.config_entries.async_update_subentry(
+        opened, subentry, data={**subentry.data, "device": another.id}
+    )
+    await settle(hass)
+    assert not ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+    await switch(hass, "turn_on")
+    assert hosts(router) == [FIVE]
 
 
 async def test_device_removed_while_home_assistant_was_off(

@@ -1,5 +1,6 @@
 """Who is where in the home's network, by what Home Assistant is told."""
 
+import asyncio
 from ipaddress import IPv4Address
 
 import pytest
@@ -173,6 +174,7 @@ async def test_dhcp(hass: HomeAssistant, known: Lan, monkeypatch: pytest.MonkeyP
     assert where(known, CAMERA) == FIVE
     dhcp.hear(NAS, FIVE)
     assert holders(known, FIVE) == {NAS}
+    await asyncio.sleep(0)
     dhcp.hear(NAS, SIX)
     assert holders(known, FIVE) == {CAMERA}
     dhcp.hear(CAMERA, "2001:db8::5")
@@ -187,9 +189,35 @@ async def test_dhcp_and_tracker_contradict_each_other(
     await hass.async_block_till_done()
     dhcp.hear(CAMERA, SIX)
     assert where(known, CAMERA) == SIX
+    await asyncio.sleep(0)
     dhcp.hear(CAMERA, FIVE)
     dhcp.hear(NAS, FIVE)
     assert holders(known, FIVE) == {CAMERA, NAS}
+
+
+async def test_repeater_is_wherever_the_devices_behind_it_are(
+    hass: HomeAssistant, known: Lan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dhcp = await set_up_dhcp(hass, monkeypatch)
+    dhcp.hear(CAMERA, FIVE)
+    await asyncio.sleep(0)
+    for _ in range(2):  # scans
+        for address in ("192.168.1.7", FIVE, SIX):
+            dhcp.hear(NAS, address)
+        await asyncio.sleep(0)
+        assert holders(known, FIVE) == {CAMERA}
+        assert where(known, NAS) is None
+    dhcp.hear(NAS, FIVE)
+    assert holders(known, FIVE) == {CAMERA}
+
+
+async def test_tracker_of_another_place(hass: HomeAssistant, known: Lan) -> None:
+    """The router of the holiday house gives the same addresses."""
+    track(hass, "camera", CAMERA, FIVE)
+    track(hass, "nas", NAS, FIVE, state="Holiday house")
+    await hass.async_block_till_done()
+    assert holders(known, FIVE) == {CAMERA}
+    assert where(known, NAS) is None
 
 
 async def test_what_dhcp_heard_before(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address
 from types import ModuleType
 from typing import Any
 
@@ -87,6 +87,17 @@ class Dhcp:
         self._watcher.async_process_client(address, hostname, mac)
 
 
+class _Address(IPv4Address):
+    """One of the home: `dhcp` passes over those of loopback, which is the home of all tests."""
+
+    is_loopback = False
+
+
+@cache
+def _address(text: str) -> IPv4Address | IPv6Address:
+    return IPv6Address(text) if ":" in text else _Address(text)
+
+
 async def set_up_dhcp(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> Dhcp:
     """Set the `dhcp` integration up, without the packages that listen on the wire."""
     names = ("aiodhcpwatcher", "aiodiscover", "aiodiscover.discovery", "cached_ipaddress")
@@ -95,7 +106,7 @@ async def set_up_dhcp(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> D
     modules["aiodiscover"].DiscoverHosts = object
     for name in ("HOSTNAME", "IP_ADDRESS", "MAC_ADDRESS"):
         setattr(modules["aiodiscover.discovery"], name, name.lower())
-    modules["cached_ipaddress"].cached_ip_addresses = cache(ip_address)
+    modules["cached_ipaddress"].cached_ip_addresses = _address
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     assert await async_setup_component(hass, "dhcp", {})
