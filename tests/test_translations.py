@@ -257,6 +257,17 @@ def test_aborts() -> None:
     assert keys(f"{FORWARD}.abort") == aborts("forward_flow.py") == set()
 
 
+def test_system_health() -> None:
+    shown: set[str] = set()
+    for node in ast.walk(ast.parse((FOLDER / "system_health.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Dict):
+            shown |= {constant(key) for key in node.keys}
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            shown.add(constant(node.slice))
+    assert keys("system_health") == {"info"}
+    assert keys("system_health.info") == shown
+
+
 def test_answers_of_voice_assistants() -> None:
     source = (FOLDER / "speech.py").read_text(encoding="utf-8")
     # test_risk.py reads the others.

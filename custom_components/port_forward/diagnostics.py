@@ -175,6 +175,7 @@ def _last_look(coordinator: PortForwardCoordinator, mask: Mask) -> Json:
         "uptime": _seconds(snapshot.uptime),
         "boot_id": snapshot.boot_id,
         "rows": len(snapshot.mappings),
+        "foreign_rows": len(coordinator.foreign.rows),
         "mappings": [
             _row(row, mask)
             | {
@@ -220,6 +221,7 @@ def _forward(
 
 def _ledger(ledger: Ledger, mask: Mask) -> Json:
     return {
+        "is_locked": ledger.is_locked,
         "is_lost": ledger.is_lost,
         "is_unsaved": ledger.is_unsaved,
         "openings": [_opening(opening, mask) for opening in ledger.openings.values()],

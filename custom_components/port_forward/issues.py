@@ -21,6 +21,7 @@ from .hosts import HostError
 from .openings import Activity, Keeper, Kind, Ledger
 from .routers.errors import ClockWrongError, MissingRightsError, UnsupportedError
 from .routers.model import Capabilities, Forward
+from .routers.shown import as_text
 
 # A router that starts, or is given another firmware, may not speak its protocol for so long.
 _STARTING: Final = timedelta(minutes=15)
@@ -105,7 +106,7 @@ class Issues:
                     key="host_lost",
                     placeholders={
                         "forward": self._entry.subentries[forward_id].title,
-                        "problem": str(error),
+                        "problem": as_text(str(error)),
                     },
                     patience=patience,
                 )
@@ -136,7 +137,7 @@ class Issues:
                 )
                 need = Need(
                     key="router_refuses",
-                    placeholders={"router": self._entry.title, "problem": problem},
+                    placeholders={"router": self._entry.title, "problem": as_text(problem)},
                     patience=timedelta(0) if is_denied else _STARTING,
                 )
                 return {f"router_refuses_{self._entry.entry_id}": need}

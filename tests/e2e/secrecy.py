@@ -88,6 +88,8 @@ class Overheard:
         await self._log.records()  # It is written then.
         for look in _LOOKS:
             await self._ha.command(look)
+        async with await self._ha.subscribe("system_health/info") as told:
+            self.hear("system_health/info", await told.get())
         for entry in await self._ha.command("config_entries/get", domain="port_forward"):
             await self._ha.command("config_entries/subentries/list", entry_id=entry["entry_id"])
             await self._ha.get(f"/api/diagnostics/config_entry/{entry['entry_id']}")

@@ -12,9 +12,10 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.port_forward.const import DOMAIN
 from custom_components.port_forward.history import async_history
 from custom_components.port_forward.mask import SECRET
 from custom_components.port_forward.routers.errors import ProtocolError
@@ -26,6 +27,7 @@ from .conftest import (
     add_forward,
     forward_data,
     ledger_path,
+    make_entry,
     refresh,
     set_up,
     switch,
@@ -368,4 +370,55 @@ async def test_a_ledger_that_is_damaged(
     ledger_path(hass, entry).parent.mkdir(exist_ok=True)
     ledger_path(hass, entry).write_text("{")
     found = await download(entry)
-    assert found["ledger"] == {"is_lost": True, "is_unsaved": False, "openings": []}
+    assert found["ledger"] == {
+        "is_locked": True,
+        "is_lost": True,
+        "is_unsaved": False,
+        "openings": [],
+    }
+
+
+class TestSystemHealth:
+    async def info(self, hass: HomeAssistant) -> Json:
+        assert await async_setup_component(hass, "system_health", {})
+        await hass.async_block_till_done()
+        return await get_system_health_info(hass, DOMAIN)
+
+    async def test_no_router(self, hass: HomeAssistant) -> None:
+        assert await async_setup_component(hass, DOMAIN, {})
+        info = await self.info(hass)
+        assert set(info.values()) == {0}
+        assert "last_error" not in info
+
+    async def test_two_routers_of_which_one_is_away(
+        self,
+        hass: HomeAssistant,
+        router: VirtualRouter,
+        entry: MockConfigEntry,
+        external_port: int,
+    ) -> None:
+        add_forward(hass, entry, forward_data(external_port))
+        await set_up(hass, entry)
+        await switch(hass, "turn_on")
+        await router.add_foreign(
+            protocol="TCP", external_port=free_port(), internal_host="127.0.0.8", internal_port=80
+        )
+        await refresh(hass, entry)
+        async with VirtualRouter() as other:
+            away = await make_entry(hass, other)
+            other.fault(Fault.DROP_BEFORE, times=None)
+            await set_up(hass, away)
+        info = await self.info(hass)
+        at = info.pop("last_error")
+        assert at.startswith("unreachable (20")
+        assert info == {
+            "routers": 2,
+            "routers_answering": 1,
+            "routers_locked": 0,
+            "open_forwards": 1,
+            "foreign_mappings": 1,
+            "records_unsaved": 0,
+        }
+        await entry.runtime_data.keeper.lock({})
+        info = await self.info(hass)
+        assert (info["routers_locked"], info["open_forwards"]) == (1, 0)
