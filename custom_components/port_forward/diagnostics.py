@@ -172,6 +172,7 @@ def _last_look(coordinator: PortForwardCoordinator, mask: Mask) -> Json:
         "external_address": mask.address(address) if address else None,
         "external_address6": mask.address(address6) if address6 else None,
         "connected": snapshot.connected,
+        "reachability": coordinator.internet.reachability,
         "uptime": _seconds(snapshot.uptime),
         "boot_id": snapshot.boot_id,
         "rows": len(snapshot.mappings),
@@ -216,6 +217,7 @@ def _forward(
         "leads_to": [mask.address(host) for host in hosts if host],
         "is_open": coordinator.async_is_open(subentry.subentry_id) if coordinator else None,
         "is_sure": coordinator.keeper.is_sure(subentry.subentry_id) if coordinator else None,
+        "target_answers": coordinator.probes.answer(subentry.subentry_id) if coordinator else None,
     }
 
 

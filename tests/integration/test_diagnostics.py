@@ -76,6 +76,7 @@ async def test_what_a_maintainer_needs(
     add_forward(hass, entry, data)
     await set_up(hass, entry)
     await switch(hass, "turn_on")
+    await hass.async_block_till_done(wait_background_tasks=True)  # tries whether it answers
     found = await download(entry)
 
     assert found["entry"]["state"] == "loaded"
@@ -102,6 +103,8 @@ async def test_what_a_maintainer_needs(
     }
     assert forward["leads_to"] == [row["internal_host"]]
     assert (forward["is_open"], forward["is_sure"]) == (True, True)
+    assert forward["target_answers"] is False  # There is no such device.
+    assert look["reachability"] == "reachable"
     [opening] = found["ledger"]["openings"]
     assert (opening["forward"], opening["phase"]) == ("forward-1", "open")
     deadline = dt_util.parse_datetime(opening["deadline"])
