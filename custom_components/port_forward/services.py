@@ -167,14 +167,15 @@ async def _async_list_mappings(call: ServiceCall) -> ServiceResponse:
             translation_key="not_listed",
             translation_placeholders={"router": entry.title},
         )
+    # What an opening holds, and what leads exactly where a forward does, adopted rules among it.
     names = {
+        (mapping.key, mapping.target): forward.name
+        for forward in filter(None, coordinator.forwards.values())
+        for mapping in coordinator.keeper.plan_of(forward)
+    } | {
         (mapping.key, mapping.target): opening.forward.name
         for opening in coordinator.keeper.openings.values()
         for mapping in opening.mappings
-    } | {
-        (forward.adopted.key, forward.adopted.target): forward.name
-        for forward in coordinator.forwards.values()
-        if forward and forward.adopted
     }
     address, address6 = coordinator.data.external_address, coordinator.data.external_address6
     return {

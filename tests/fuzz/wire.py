@@ -40,6 +40,7 @@ class Wire(Transport):
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         timeout: float | None = None,
+        longest: int = 0,
     ) -> tuple[int, bytes]:
         action = (headers or {}).get("SOAPAction", "").strip('"').partition("#")[2]
         sent = re.findall(r"<(New\w+)>([^<]*)</", (body or b"").decode())

@@ -16,6 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from custom_components.port_forward.const import DOMAIN
 from custom_components.port_forward.foreign import MOST_TOLD
 from custom_components.port_forward.foreign_issues import MOST_ISSUES
+from custom_components.port_forward.logbook import sentence_of_sighting
 from custom_components.port_forward.sightings import EVENT_SIGHTING
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 
@@ -450,3 +451,28 @@ async def test_descriptions_cannot_act(
     assert "evil" not in caplog.text
     await answer(hass, "close")
     assert len(router.mappings) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "now has the foreign mapping TCP 8080 to cam.lan:80 (Hall): Cam"),
+        ({"device": None}, "now has the foreign mapping TCP 8080 to cam.lan:80: Cam"),
+        ({"internal_ports": None, "description": ""}, "to cam.lan:? (Hall)"),
+        ({"kind": "foreign_mapping_disappeared"}, "no longer has the foreign mapping TCP 8080"),
+        ({"more": 40}, "now has 40 more foreign mappings"),
+        ({"kind": "of a later version"}, "of a later version the foreign mapping TCP 8080"),
+    ],
+)
+def test_sentences_of_the_logbook(changes: dict[str, Any], said: str) -> None:
+    data = {
+        "kind": "foreign_mapping_appeared",
+        "protocol": "tcp",
+        "external_ports": "8080",
+        "internal_host": "cam.lan",
+        "internal_ports": "80",
+        "description": "Cam",
+        "device": "Hall",
+        "more": 0,
+    }
+    assert said in sentence_of_sighting(data | changes)

@@ -8,7 +8,7 @@ import aiohttp
 
 from ..errors import AuthenticationFailedError
 from ..tls import ssl_of
-from ..upnp.transport import TIMEOUT, Transport
+from ..upnp.transport import MAX_BODY, TIMEOUT, Transport
 
 LOGIN_PAUSE = 300.0
 """Seconds without a request after a login that failed: the box makes whoever goes on wait."""
@@ -42,13 +42,14 @@ class LoggedInTransport(Transport):
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         timeout: float | None = None,
+        longest: int = MAX_BODY,
     ) -> tuple[int, bytes]:
         """Return status and body; raises AuthenticationFailedError, and as `Transport` does."""
         host = self.host_of(url)
         if self._refused_at is not None and time.monotonic() < self._refused_at + LOGIN_PAUSE:
             raise AuthenticationFailedError(host=host)
         status, answer = await super().request(
-            method, url, headers=headers, body=body, timeout=timeout
+            method, url, headers=headers, body=body, timeout=timeout, longest=longest
         )
         self._refused_at = time.monotonic() if status == _UNAUTHORIZED else None
         if status == _UNAUTHORIZED:

@@ -18,7 +18,7 @@ from ..errors import (
     ProtocolError,
     UnsupportedError,
 )
-from ..upnp.transport import Transport
+from ..upnp.transport import MAX_BODY, Transport
 
 type Row = Mapping[str, str]
 """An item of a menu. All values are text; what was never set is absent."""
@@ -26,6 +26,11 @@ type Row = Mapping[str, str]
 ID = ".id"
 
 _LONGEST_DETAIL = 120
+
+_LONG_MENUS = ("ip/firewall/nat",)
+_LONGEST = 16 * 1024 * 1024
+"""Bytes. Each device of the home may add rules to the NAT by UPnP, of some 400 bytes each: if
+it adds 10,000, ours must still be seen among them, and be closed."""
 
 
 class RestError(ProtocolError):
@@ -68,7 +73,8 @@ class Rest:
     async def rows(self, path: str, query: Mapping[str, str] | None = None) -> Sequence[Row]:
         """Return the items of a menu in their order, those with the values of `query`."""
         encoded = f"?{urlencode(query, quote_via=quote)}" if query else ""
-        answer = await self._ask("GET", f"{path}{encoded}")
+        longest = _LONGEST if path in _LONG_MENUS else MAX_BODY
+        answer = await self._ask("GET", f"{path}{encoded}", longest=longest)
         if not isinstance(answer, list):
             raise ProtocolError(host=self.host, detail="no list")
         return [_texts(row) for row in answer if isinstance(row, dict)]
@@ -109,12 +115,20 @@ class Rest:
             if not error.is_absent:
                 raise
 
-    async def _ask(self, method: str, path: str, values: Mapping[str, str] | None = None) -> object:
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        values: Mapping[str, str] | None = None,
+        *,
+        longest: int = MAX_BODY,
+    ) -> object:
         status, body = await self._transport.request(
             method,
             f"{self._url}/rest/{path}",
             headers=self._headers,
             body=None if values is None else json.dumps(values).encode(),
+            longest=longest,
         )
         if status == HTTPStatus.UNAUTHORIZED:
             raise AuthenticationFailedError(host=self.host)

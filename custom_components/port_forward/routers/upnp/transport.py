@@ -87,7 +87,7 @@ class Transport:
         """Return the host of a URL, for messages."""
         return urlsplit(url).hostname or url
 
-    async def request(
+    async def request(  # noqa: PLR0913  all but two have a default
         self,
         method: str,
         url: str,
@@ -95,8 +95,9 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  in place of the usual one
+        longest: int = MAX_BODY,
     ) -> tuple[int, bytes]:
-        """Return status and body of the answer.
+        """Return status and body of the answer, which may have so many bytes.
 
         Raises RouterTimeoutError, NotConnectedError, DroppedError,
         CertificateError, and ProtocolError for what is no HTTP, too long, or a
@@ -106,7 +107,7 @@ class Transport:
         async with self._lock:
             try:
                 async with asyncio.timeout(timeout or self._timeout):
-                    return await self._exchange(method, url, host, headers, body)
+                    return await self._exchange(method, url, host, headers, body, longest)
             except TimeoutError as error:
                 raise RouterTimeoutError(host=host) from error
             except (
@@ -125,13 +126,14 @@ class Transport:
                 self._keep_alive = False
                 raise DroppedError(host=host) from error
 
-    async def _exchange(
+    async def _exchange(  # noqa: PLR0913, PLR0917  what a request is made of
         self,
         method: str,
         url: str,
         host: str,
         headers: Mapping[str, str] | None,
         body: bytes | None,
+        longest: int,
     ) -> tuple[int, bytes]:
         connection = {} if self._keep_alive else {"Connection": "close"}
         request = None if body is None else _Request(body)
@@ -154,7 +156,7 @@ class Transport:
             received = bytearray()
             async for chunk in response.content.iter_chunked(_CHUNK):
                 received += chunk
-                if len(received) > MAX_BODY:
+                if len(received) > longest:
                     response.close()
                     raise ProtocolError(host=host, detail="answer too long")
             return response.status, bytes(received)
