@@ -13,7 +13,7 @@ from .adoption import async_labels, default_name, describe
 from .backend import make_router
 from .causes import check_cause
 from .const import CONF_ADOPTED, SUBENTRY_TYPE_FORWARD
-from .forward_form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, to_form
+from .forward_form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, to_form, unfolded
 from .forwards import FieldError, ForwardSettings, check_free, check_name
 from .idle import check_idle
 from .kept_mapping import mapping_from_json, mapping_to_json
@@ -96,7 +96,9 @@ class AdoptingSubentryFlow(ConfirmingSubentryFlow):
         ) -> SubentryFlowResult:
             return self.async_show_form(
                 step_id=step_id,
-                data_schema=self.add_suggested_values_to_schema(ADOPTED_SCHEMA, to_form(values)),
+                data_schema=self.add_suggested_values_to_schema(
+                    unfolded(ADOPTED_SCHEMA, errors), to_form(values)
+                ),
                 errors=errors_at(errors),
                 description_placeholders={**placeholders, "rule": rule},
             )

@@ -20,7 +20,7 @@ from .const import (
     CONF_IP_VERSION,
     DOMAIN,
 )
-from .forward_form import SCHEMA, errors_at, from_form, title_and_data, to_form
+from .forward_form import SCHEMA, errors_at, from_form, title_and_data, to_form, unfolded
 from .forwards import FieldError, ForwardSettings, check_free, check_name
 from .hosts import ROUTER_UNKNOWN, HostError
 from .idle import check_idle
@@ -92,7 +92,9 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
     ) -> SubentryFlowResult:
         return self.async_show_form(
             step_id=step_id,
-            data_schema=self.add_suggested_values_to_schema(SCHEMA, to_form(values)),
+            data_schema=self.add_suggested_values_to_schema(
+                unfolded(SCHEMA, errors), to_form(values)
+            ),
             errors=errors_at(errors),
             description_placeholders={**placeholders, "note": await self._async_note()},
         )

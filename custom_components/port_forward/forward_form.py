@@ -171,6 +171,14 @@ def to_form(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def unfolded(schema: vol.Schema, errors: Mapping[str, str]) -> vol.Schema:
+    """Return a form whose section is open if there is an error in it."""
+    if not any(field in _MORE for field in errors):
+        return schema
+    more = section(schema.schema[MORE].schema, {"collapsed": False})
+    return vol.Schema({**schema.schema, MORE: more})
+
+
 def errors_at(errors: Mapping[str, str]) -> dict[str, str]:
     """Return the errors of fields where the frontend shows them.
 

@@ -52,7 +52,7 @@ class ConfirmingSubentryFlow(ConfigSubentryFlow):
         return await self._async_show_risks(
             {
                 CONF_CLOSE_AFTER: _shorter(close_after),
-                # It takes a second tick.
+                # It has to be switched on twice.
                 CONF_UNTIL_CLOSED: False,
                 CONF_ADMINS_ONLY: values[CONF_ADMINS_ONLY],
             },

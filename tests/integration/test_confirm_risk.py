@@ -118,9 +118,7 @@ async def test_bad_input(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert step["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_until_closed_takes_a_second_tick(
-    hass: HomeAssistant, entry: MockConfigEntry
-) -> None:
+async def test_until_closed_is_asked_twice(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     typed: dict[str, Any] = REMOTE_DESKTOP | {"until_closed": True}
     step = await submit(hass, await start(hass, entry), typed)
     assert placeholder(step, "until_closed") == UNTIL_CLOSED

@@ -190,6 +190,20 @@ async def test_more(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert subentry.data["admins_only"] is False
 
 
+async def test_more_is_open_when_there_is_an_error_in_it(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    for wrong, collapsed in (
+        ({"internal_ports": "0"}, True),
+        ({"close_when_idle": {"seconds": 5}}, False),
+    ):
+        step = await submit(hass, await start(hass, entry), TYPED | wrong)
+        assert step["data_schema"]
+        more = step["data_schema"].schema[MORE]
+        assert more.options == {"collapsed": collapsed}
+        assert shown(step) == TYPED | FILLED_IN | wrong
+
+
 def test_errors_in_more_are_shown_above_it() -> None:
     errors = {"admins_only": "one", "internal_ports": "two"}
     assert errors_at(errors) == {MORE: "one", "internal_ports": "two"}
