@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from custom_components.port_forward.audit import MOST_ACCEPTED, Memory, fingerprint
+from custom_components.port_forward.routers.errors import PortConflictError
 from custom_components.port_forward.routers.model import PortMapping, PortRange, Protocol
 from custom_components.port_forward.routers.shown import as_text, clean, code
 
@@ -131,6 +132,14 @@ def test_clean(written: str, shown: str) -> None:
 )
 def test_code(written: str, shown: str) -> None:
     assert code(written) == shown
+
+
+def test_errors_show_what_others_have_written_as_it_is() -> None:
+    error = PortConflictError(port="80", protocol="TCP", holder="cam (a\r\n2026 ERROR\x1b[2J)")
+    assert error.placeholders["holder"] == "cam (a 2026 ERROR [2J)"
+    assert str(error).isprintable()
+    long = PortConflictError(port="80", protocol="TCP", holder="x" * 65536)
+    assert len(long.placeholders["holder"]) == 200
 
 
 def test_as_text() -> None:

@@ -107,9 +107,12 @@ class Foreign:
         """Tell whether it was there at the first look, or was accepted."""
         return self._memory is not None and self._memory.is_accepted(row.mark)
 
-    def find(self, mark: str) -> Row | None:
-        """Return the foreign mapping of this fingerprint, as of the last look."""
-        return next((row for row in self.rows if row.mark == mark), None)
+    def find(self, mark: str) -> list[Row]:
+        """Return the foreign mappings of this fingerprint that are on, as of the last look.
+
+        There are several where a router takes two spellings of "any source" for two rules (Q18).
+        """
+        return [row for row in self.rows if row.mark == mark and row.mapping.enabled]
 
     @callback
     def device_of(self, mapping: PortMapping) -> str | None:

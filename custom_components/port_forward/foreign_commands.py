@@ -50,10 +50,11 @@ async def async_close_foreign(coordinator: PortForwardCoordinator, row: Row) -> 
     Raises HomeAssistantError.
     """
     with translated_errors():
-        await coordinator.keeper.close_foreign(row.mapping)
+        for alike in coordinator.foreign.find(row.mark):
+            await coordinator.keeper.close_foreign(alike.mapping)
     await coordinator.async_refresh()
     # Some routers show rows that they then do not find by what they have shown.
-    if (still := coordinator.foreign.find(row.mark)) and still.mapping.enabled:
+    if coordinator.foreign.find(row.mark):
         raise HomeAssistantError(
             translation_domain=DOMAIN,
             translation_key="mapping_not_closed",
@@ -100,14 +101,14 @@ async def async_adopt_foreign(
 
 def foreign_row(coordinator: PortForwardCoordinator, mark: str) -> Row:
     """Return the foreign mapping of this fingerprint; raises HomeAssistantError if it is gone."""
-    row = coordinator.foreign.find(mark)
-    if row is None or not row.mapping.enabled:
+    rows = coordinator.foreign.find(mark)
+    if not rows:
         raise HomeAssistantError(
             translation_domain=DOMAIN,
             translation_key="mapping_gone",
             translation_placeholders={"router": coordinator.config_entry.title},
         )
-    return row
+    return rows[0]
 
 
 def loaded(hass: HomeAssistant, entry_id: str) -> PortForwardCoordinator:

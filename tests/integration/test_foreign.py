@@ -214,6 +214,17 @@ async def test_a_foreign_row_beside_ours(
     assert (state_of(hass), asked(hass)) == ("on", [])
 
 
+async def test_two_spellings_of_one_rule_are_closed_together(
+    hass: HomeAssistant, router: VirtualRouter, watched: MockConfigEntry
+) -> None:
+    router.quirks.add(Quirk.Q18)
+    await open_by_other(router, 8080)
+    await open_by_other(router, 8080, remote_host=EVERYBODY)
+    await refresh(hass, watched)
+    assert (await answer(hass, "close"))["type"] is FlowResultType.CREATE_ENTRY
+    assert [row.external_port for row in router.mappings] == [3074]
+
+
 async def test_close(hass: HomeAssistant, router: VirtualRouter, watched: MockConfigEntry) -> None:
     await open_by_other(router, 8080)
     await refresh(hass, watched)
