@@ -1,5 +1,6 @@
 """A port follows its device, and never leads to another one."""
 
+import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +14,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.port_forward.const import DOMAIN
 from custom_components.port_forward.openings import Activity
-from lab.virtual_router import Fault, VirtualRouter
+from lab.virtual_router import Fault, VirtualRouter, free_port
 
 from .conftest import (
     add_forward,
@@ -209,7 +210,7 @@ async def test_moves_by_dhcp(
     await settle(hass)
     assert hosts(router) == [SIX]
     # A scan finds a repeater, which answers for the camera behind it.
-    for address in ("127.0.0.9", SIX):
+    for address in (SIX, "127.0.0.9"):
         dhcp.hear(REPEATER, address)
     await settle(hass)
     assert hosts(router) == [SIX]
@@ -388,6 +389,29 @@ async def test_moves_while_it_is_being_opened(
     await opening
     await settle(hass)
     assert hosts(router) == [SIX]
+
+
+async def test_moves_while_it_waits_to_be_opened(
+    hass: HomeAssistant, router: VirtualRouter, closed: MockConfigEntry
+) -> None:
+    """Its address was looked up before its turn came."""
+    add_forward(hass, closed, forward_data(free_port(), internal_host=SEVEN), title="Garage")
+    await settle(hass)
+    router.requests.clear()
+    router.fault(Fault.SLOW, action="AddPortMapping", times=1, delay=0.2)
+    first = hass.async_create_task(switch(hass, "turn_on", "switch.garage"))
+    await arrived(router, "AddPortMapping", 1)
+    # Switches are turned one by one; actions only wait for the router.
+    second = hass.async_create_task(
+        hass.services.async_call(DOMAIN, "open", {"entity_id": "switch.camera"}, blocking=True)
+    )
+    await asyncio.sleep(0.05)
+    assert not second.done()
+    track(hass, "camera", CAMERA, SIX)
+    await first
+    await second
+    await settle(hass)
+    assert hosts(router) == [SEVEN, SIX]
 
 
 async def test_device_removed(
