@@ -6,8 +6,8 @@ driver knows of it.
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, override
@@ -160,10 +160,9 @@ class ObservedRouter(Router):
             return await self._router.connections()
 
     @override
-    @asynccontextmanager
-    async def watch(self, on_news: Callable[[], None]) -> AsyncIterator[None]:
-        async with self._router.watch(on_news):
-            yield
+    def watch(self, on_news: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        # Not a generator around it: when Home Assistant stops, both would be closed at once.
+        return self._router.watch(on_news)
 
 
 def _said(error: BaseException) -> str:

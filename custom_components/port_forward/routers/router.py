@@ -1,8 +1,8 @@
 """The contract that every driver keeps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 
 from .errors import RuleChangedError, UnsupportedError
@@ -113,15 +113,14 @@ class Router(ABC):
         """
         raise UnsupportedError(host=type(self).__name__, detail="no connection table")
 
-    @asynccontextmanager
-    async def watch(
+    def watch(
         self,
         on_news: Callable[[], None],  # noqa: ARG002  for the drivers of routers that speak up
-    ) -> AsyncIterator[None]:
+    ) -> AbstractAsyncContextManager[None]:
         """Listen to the router as long as this is entered.
 
         `on_news` is called in the event loop when the router says by itself
         that something has changed, so that nobody has to wait for the next
         look. A router that says nothing is looked at as often as any other.
         """
-        yield
+        return nullcontext()
