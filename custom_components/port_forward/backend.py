@@ -66,6 +66,8 @@ async def async_load_ledger(hass: HomeAssistant, entry: ConfigEntry) -> Ledger:
 async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reason) -> None:
     """Close every opening of the router, whether its entry is loaded or not.
 
+    The caller holds the lock of the entry's set-up: nobody else may have the
+    ledger of one that is not loaded.
     Raises RouterError when one could not be closed; it is in the ledger then.
     """
     if entry.state is ConfigEntryState.LOADED:
@@ -75,7 +77,7 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reaso
     if ledger.openings:
         router = make_router(hass, entry, ledger.learned)
         await router.connect()
-        await Keeper(
+        keeper = Keeper(
             hass,
             router,
             ledger,
@@ -83,7 +85,12 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reaso
             on_change=lambda _: None,
             on_activity=partial(async_announce, hass, entry.entry_id),
             journal=async_history(hass, entry.entry_id).journal,
-        ).close_all(reason)
+        )
+        try:
+            await keeper.close_all(reason)
+        finally:
+            # To try again would be to write a ledger that is another keeper's by then.
+            await keeper.stop()
 
 
 async def async_seconds_to_run_out(hass: HomeAssistant, entry: ConfigEntry) -> float | None:

@@ -3,10 +3,11 @@
 from collections.abc import AsyncGenerator
 
 import pytest
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from lab.virtual_router import Fault, VirtualRouter, Wan, free_port
 
@@ -14,6 +15,7 @@ from .announcing import announce
 from .conftest import (
     ROUTER_UDN,
     add_forward,
+    arrived,
     forward_data,
     make_entry,
     phases,
@@ -196,3 +198,49 @@ async def test_another_wan_of_a_router_that_could_not_be_set_up(
     assert not two_wans.mappings
     assert open_entry.data["wan"] == other
     assert state_of(hass) == "off"
+
+
+async def test_a_router_that_is_set_up_while_it_is_closed_for_another_wan(
+    hass: HomeAssistant, two_wans: VirtualRouter, open_entry: MockConfigEntry
+) -> None:
+    """Never two keepers on one ledger: the set-up waits."""
+    two_wans.fault(Fault.DROP_BEFORE, times=None)
+    await hass.config_entries.async_reload(open_entry.entry_id)
+    two_wans.clear_faults()
+    step = await open_entry.start_reconfigure_flow(hass)
+    step = await submit(hass, step, url=two_wans.description_url)
+    _, other = options(step, "wan")
+    two_wans.requests.clear()
+    two_wans.fault(Fault.SLOW_TO_ACT, action="DeletePortMapping", delay=0.3)
+    closing = hass.async_create_task(submit(hass, step, wan=other))
+    await arrived(two_wans, "DeletePortMapping", 1)
+    await hass.config_entries.async_reload(open_entry.entry_id)
+    assert not two_wans.mappings
+    assert_abort(await closing, "reconfigure_successful")
+    assert two_wans.requests["DeletePortMapping"] == 1
+    assert phases(hass, open_entry) == []
+
+
+async def test_what_could_not_be_closed_is_left_to_the_next_set_up(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    two_wans: VirtualRouter,
+    open_entry: MockConfigEntry,
+) -> None:
+    """Whoever tried before must not write what it knew then over what is open by now."""
+    two_wans.fault(Fault.DROP_BEFORE, times=None)
+    await hass.config_entries.async_reload(open_entry.entry_id)
+    two_wans.clear_faults()
+    step = await open_entry.start_reconfigure_flow(hass)
+    step = await submit(hass, step, url=two_wans.description_url)
+    _, other = options(step, "wan")
+    two_wans.fault(Fault.HTTP_500_EMPTY, action="DeletePortMapping")
+    assert_abort(await submit(hass, step, wan=other), "not_closed")
+    await hass.config_entries.async_reload(open_entry.entry_id)
+    assert state_of(hass) == "off"
+    await switch(hass, "turn_on")
+    freezer.tick(2)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert len(two_wans.mappings) == 1
+    assert phases(hass, open_entry) == ["open"]

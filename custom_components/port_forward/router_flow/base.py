@@ -113,8 +113,9 @@ class RouterFlow(ConfigFlow):
     async def _async_close_all(self, entry: ConfigEntry) -> HomeAssistantError | None:
         """Close what is open on the old connection; return why that failed, if it did."""
         try:
-            with translated_errors():
-                await async_close_all(self.hass, entry, Reason.WAN_CHANGED)
+            async with entry.setup_lock:
+                with translated_errors():
+                    await async_close_all(self.hass, entry, Reason.WAN_CHANGED)
         except HomeAssistantError as error:
             return error
         return None
