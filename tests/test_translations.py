@@ -301,7 +301,9 @@ def test_issues() -> None:
             assert bool(fixes) == bool(constant(keyword(call, "is_fixable")))
             assert bool(fixes) != (f"issues.{key}.description" in texts())
             parts += fixes or [texts()[f"issues.{key}.description"]]
-        assert set().union(*map(placeholders, parts)) - {"error"} == names
+        assert (
+            set().union(*map(placeholders, parts)) - {"error", "risks"} == names
+        )  # the flow gives these
     for name, call in calls("issues.py"):
         if name != "Need":
             continue

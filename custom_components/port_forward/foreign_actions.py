@@ -19,10 +19,11 @@ from .const import (
     DEFAULT_CLOSE_AFTER,
     DOMAIN,
     PROTOCOL_BOTH,
+    RISKY_CLOSE_AFTER,
 )
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .foreign import Row
-from .foreign_commands import async_adopt_foreign, async_close_foreign, async_look
+from .foreign_commands import async_adopt_foreign, async_close_foreign, async_look, async_risks_of
 from .forward_form import fields_of
 from .routers.model import PortMapping, Protocol
 
@@ -58,9 +59,11 @@ async def _async_close(call: ServiceCall) -> None:
 
 async def _async_adopt(call: ServiceCall) -> None:
     coordinator, row = await _async_found(call)
+    risks = await async_risks_of(coordinator, row.mapping)
+    usual = RISKY_CLOSE_AFTER if risks else DEFAULT_CLOSE_AFTER
     values = {
         CONF_NAME: call.data.get(CONF_NAME) or default_name(row.mapping),
-        CONF_CLOSE_AFTER: fields_of(call.data.get(CONF_CLOSE_AFTER, DEFAULT_CLOSE_AFTER)),
+        CONF_CLOSE_AFTER: fields_of(call.data.get(CONF_CLOSE_AFTER, usual)),
         CONF_UNTIL_CLOSED: call.data.get(CONF_UNTIL_CLOSED, False),
     }
     await async_adopt_foreign(coordinator, row, values, call.context.user_id)

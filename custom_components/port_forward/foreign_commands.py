@@ -30,6 +30,7 @@ from .forward_form import title_and_data
 from .forwards import FieldError, ForwardSettings, IpVersion, check_free, check_name
 from .hosts import async_resolve_hosts
 from .kept_mapping import mapping_to_json
+from .risk import Risk, async_is_on_router, risks_of
 from .routers.model import Forward, PortMapping
 
 
@@ -97,6 +98,15 @@ async def async_adopt_foreign(
     deadline = dt_util.utcnow() + settings.close_after if settings.close_after else None
     await coordinator.foreign.async_expect(subentry.subentry_id, deadline, user_id)
     hass.config_entries.async_add_subentry(entry, subentry)
+
+
+async def async_risks_of(
+    coordinator: PortForwardCoordinator, mapping: PortMapping
+) -> tuple[Risk, ...]:
+    """Return what is risky about a mapping, as about a forward that leads where it does."""
+    settings = ForwardSettings.from_input({CONF_ADOPTED: mapping_to_json(mapping)})
+    on_router = await async_is_on_router(settings, None, coordinator.router_address)
+    return risks_of(settings, coordinator.hass.config.api, on_router=on_router)
 
 
 def foreign_row(coordinator: PortForwardCoordinator, mark: str) -> Row:

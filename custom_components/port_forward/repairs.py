@@ -1,5 +1,6 @@
 """The ways out of what a repair tells of."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import voluptuous as vol
@@ -10,17 +11,20 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 
 from .adoption import default_name
+from .const import CONF_CLOSE_AFTER, RISKY_CLOSE_AFTER
 from .coordinator import PortForwardCoordinator
 from .foreign import Row
 from .foreign_commands import (
     async_adopt_foreign,
     async_close_foreign,
     async_look,
+    async_risks_of,
     foreign_row,
     loaded,
 )
 from .foreign_issues import DATA_ENTRY, DATA_MARK
-from .forward_form import NAME_AND_TIMES_SCHEMA
+from .forward_form import NAME_AND_TIMES_SCHEMA, fields_of
+from .risk_texts import async_describe_risks
 from .routers.shown import as_text
 
 
@@ -87,12 +91,16 @@ class ForeignMappingFlow(_ForeignFlow):
                 errors, refusal = {"base": "refused"}, str(error)
             else:
                 return self.async_create_entry(data={})
-        shown = user_input or {CONF_NAME: default_name(row.mapping)}
+        shown: Mapping[str, Any] = user_input or {CONF_NAME: default_name(row.mapping)}
+        risks = await async_risks_of(coordinator, row.mapping)
+        if risks and user_input is None:
+            shown = {**shown, CONF_CLOSE_AFTER: fields_of(RISKY_CLOSE_AFTER)}
+        told = f"\n\n{await async_describe_risks(self.hass, risks)}" if risks else ""
         return self.async_show_form(
             step_id="adopt",
             data_schema=self.add_suggested_values_to_schema(NAME_AND_TIMES_SCHEMA, shown),
             errors=errors,
-            description_placeholders={**self._said, "error": refusal},
+            description_placeholders={**self._said, "error": refusal, "risks": told},
         )
 
     async def async_step_accept(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:

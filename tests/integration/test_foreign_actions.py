@@ -30,6 +30,7 @@ from .adopt_home import UsersRouter, home_of, users_router
 from .automating import pass_time
 from .conftest import add_forward, forward_data, ledger_of, refresh, set_up, state_of, switch
 from .test_foreign import SENSOR, answer, asked, begin, choose, open_by_other
+from .test_forward_flow import shown
 
 NAS = "127.0.0.9"
 DOOR = "switch.front_door"
@@ -210,8 +211,10 @@ async def test_adopt_by_the_repair(
     step = await answer(hass, "adopt")
     assert (step["type"], step["step_id"]) == (FlowResultType.FORM, "adopt")
     assert step["data_schema"]
-    [name] = [field for field in step["data_schema"].schema if field == "name"]
-    assert name.description == {"suggested_value": "Front door"}
+    quarter = {"days": 0, "hours": 0, "minutes": 15, "seconds": 0}
+    assert shown(step) == {"name": "Front door", "close_after": quarter}, "a risk closes sooner"
+    told = (step["description_placeholders"] or {})["risks"]
+    assert "Web page without TLS" in told
     times = {"close_after": {"hours": 1}, "until_closed": True}
     refused = await choose(hass, step, name=" ", **times)
     assert refused["errors"] == {"base": "refused"}
@@ -221,6 +224,33 @@ async def test_adopt_by_the_repair(
     assert state_of(hass, DOOR) == "on"
     assert [row["deadline"] for row in ledger_of(hass, watched)["openings"]] == [None]
     assert not asked(hass)
+
+
+async def test_adopt_what_is_not_risky_by_the_repair(
+    hass: HomeAssistant, router: VirtualRouter, watched: MockConfigEntry
+) -> None:
+    await open_by_other(router, free_port(), internal_host=NAS, internal_port=8080)
+    await refresh(hass, watched)
+    step = await answer(hass, "adopt")
+    assert "close_after" not in shown(step)
+    assert (step["description_placeholders"] or {})["risks"] == ""
+
+
+@pytest.mark.parametrize(("leads_to", "minutes"), [(80, 15), (8080, 60)])
+async def test_adopted_without_a_time(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    watched: MockConfigEntry,
+    leads_to: int,
+    minutes: int,
+) -> None:
+    port = free_port()
+    await open_by_other(router, port, internal_host=NAS, internal_port=leads_to, lease=0)
+    await refresh(hass, watched)
+    await call(hass, watched, "adopt_mapping", port, name="Front door")
+    deadline = dt_util.utcnow() + timedelta(minutes=minutes)
+    assert state_of(hass, "sensor.front_door_closes_at") == deadline.isoformat(timespec="seconds")
 
 
 async def test_adopting_needs_a_free_port(

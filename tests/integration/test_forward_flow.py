@@ -1,6 +1,6 @@
 """Adding a forward to a router, and editing it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -78,7 +78,7 @@ def assert_form(
     assert (step["errors"] or {}) == (errors or {})
 
 
-def shown(step: SubentryFlowResult) -> dict[str, Any]:
+def shown(step: Mapping[str, Any]) -> dict[str, Any]:
     """Return what stands in the fields, those of a section included."""
     schema = step["data_schema"]
     assert schema
