@@ -11,6 +11,10 @@ CAMERA_SWITCH = "switch.front_door_camera"
 INTERCOM_SWITCH = "switch.intercom"
 
 FULL_WIDTH = {"columns": "full"}
+_PRESS = {
+    "action": "perform-action",
+    "perform_action": "port_forward.close_all",
+}
 
 TO_TRY = """\
 1. Switch on **Front door camera**. It answers at [{camera}]({camera}) and here on the dashboard, \
@@ -41,9 +45,16 @@ def dashboard(scene: Scene) -> dict[str, Any]:
                             _switch(CAMERA_SWITCH),
                             _switch(INTERCOM_SWITCH),
                             {
+                                "type": "tile",
+                                "entity": "sensor.front_door_camera_closes_at",
+                                "name": "Closes at",
+                                "grid_options": FULL_WIDTH,
+                                "visibility": [_while_camera_is("on")],
+                            },
+                            {
                                 "type": "iframe",
                                 "url": camera,
-                                "grid_options": {**FULL_WIDTH, "rows": 6},
+                                "grid_options": {**FULL_WIDTH, "rows": 7},
                                 "visibility": [_while_camera_is("on")],
                             },
                             {
@@ -59,6 +70,11 @@ def dashboard(scene: Scene) -> dict[str, Any]:
                             _heading("Router", "mdi:router-wireless"),
                             _sensor("external_ip_address", "External IP address"),
                             _sensor("open_forwards", "Open forwards"),
+                            _sensor("foreign_mappings", "Foreign mappings"),
+                            _of_router("switch", "lockdown", "Lockdown")
+                            | {"features": [{"type": "toggle"}], "features_position": "inline"},
+                            _of_router("button", "close_all", "Close all")
+                            | {"hide_state": True, "tap_action": _PRESS},
                             _heading("Three things to try", "mdi:lightbulb-on-outline"),
                             {
                                 "type": "markdown",
@@ -93,9 +109,13 @@ def _switch(entity_id: str) -> dict[str, Any]:
 
 
 def _sensor(key: str, name: str) -> dict[str, Any]:
+    return _of_router("sensor", key, name)
+
+
+def _of_router(domain: str, key: str, name: str) -> dict[str, Any]:
     return {
         "type": "tile",
-        "entity": f"sensor.demo_router_{key}",
+        "entity": f"{domain}.demo_router_{key}",
         "name": name,
         "grid_options": FULL_WIDTH,
     }
