@@ -12,8 +12,13 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
 
+from custom_components.port_forward.announce import EVENT_ACTIVITY
 from custom_components.port_forward.const import CONF_CLOSE_ON_STOP, DOMAIN
 from lab.virtual_router import Fault, Quirk, VirtualMapping, VirtualRouter, free_port
 
@@ -264,6 +269,23 @@ async def test_edited_while_open_moves(
     await hass.async_block_till_done()
     assert [row.external_port for row in router.mappings] == [port]
     assert state_of(hass) == "on"
+
+
+async def test_edited_while_open_to_what_the_router_refuses_is_told(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    told = async_capture_events(hass, EVENT_ACTIVITY)
+    (subentry,) = opened.subentries.values()
+    port = free_port()
+    await router.add_foreign(
+        protocol="TCP", external_port=port, internal_host="127.0.0.9", internal_port=1
+    )
+    hass.config_entries.async_update_subentry(opened, subentry, data=forward_data(port))
+    await hass.async_block_till_done()
+    assert [event.data["kind"] for event in told] == ["closed", "open_failed"]
+    assert "127.0.0.9" in told[1].data["error"]
+    assert state_of(hass) == "off"
+    assert ledger_of(hass, opened)["openings"] == []
 
 
 async def test_renamed_while_open_is_left_alone(

@@ -233,13 +233,17 @@ class Reconciler:
     async def _move(self, opening: Opening, wanted: Forward) -> None:
         """Close an opening whose forward was edited, and open what it is now."""
         await self._do.close([opening], Reason.FORWARD_EDITED)
-        moved = replace(
-            opening, forward=wanted, mappings=planned(self._router, wanted), phase=Phase.OPENING
-        )
-        moved = await self._do.open(moved, None)
-        self._teller.tell(
-            Kind.OPENED, wanted, external_ports=moved.external_ports, deadline=moved.deadline
-        )
+        try:
+            moved = replace(
+                opening, forward=wanted, mappings=planned(self._router, wanted), phase=Phase.OPENING
+            )
+            moved = await self._do.open(moved, None)
+        except (RouterError, HomeAssistantError) as error:
+            self._teller.tell(Kind.OPEN_FAILED, wanted, reason=Reason.REFUSED, error=error)
+        else:
+            self._teller.tell(
+                Kind.OPENED, wanted, external_ports=moved.external_ports, deadline=moved.deadline
+            )
 
     async def follow(self, opening: Opening, wanted: Forward) -> None:
         """Close an opening where its device was, and make it again where it is now.
