@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState, SubentryFlowResult
 from homeassistant.const import CONF_DEVICE, CONF_NAME
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.translation import async_get_translations
 
 from .adopt_flow import AdoptingSubentryFlow
@@ -19,12 +20,14 @@ from .const import (
     CONF_INTERNAL_HOST,
     CONF_IP_VERSION,
     DOMAIN,
+    LOGGER,
 )
 from .forward_form import SCHEMA, errors_at, from_form, title_and_data, to_form, unfolded
 from .forwards import FieldError, ForwardSettings, check_free, check_name
 from .hosts import ROUTER_UNKNOWN, HostError
 from .idle import check_idle
-from .routers.errors import InvalidForwardError, NotPermittedError, Refusal
+from .openings import Reason
+from .routers.errors import InvalidForwardError, NotPermittedError, Refusal, RouterError
 
 # No router asks who it is before it opens: it stands for whoever causes it.
 _ANY_DEVICE: Final = IPv4Address("192.0.2.1")
@@ -79,9 +82,22 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
             return await self._async_show("reconfigure", values, errors, placeholders)
         if ask := await self._async_ask(values, self._async_submit_edited):
             return ask
-        return self.async_update_and_abort(
-            self._get_entry(), self._get_reconfigure_subentry(), **title_and_data(values)
-        )
+        subentry = self._get_reconfigure_subentry()
+        host, was = values.get(CONF_INTERNAL_HOST), subentry.data.get(CONF_INTERNAL_HOST)
+        if host == CAUSING_DEVICE != was:
+            # From now on it leads to whoever it is open for, and that device has caused nothing.
+            await self._async_close(subentry.subentry_id)
+        return self.async_update_and_abort(self._get_entry(), subentry, **title_and_data(values))
+
+    async def _async_close(self, forward_id: str) -> None:
+        """Close a forward that is edited; what fails has been told, and is tried again."""
+        entry = self._get_entry()
+        if entry.state is not ConfigEntryState.LOADED:
+            return
+        try:
+            await entry.runtime_data.keeper.close(forward_id, None, reason=Reason.FORWARD_EDITED)
+        except (RouterError, HomeAssistantError) as error:
+            LOGGER.debug("Not closed yet: %s", error)
 
     async def _async_show(
         self,

@@ -369,6 +369,20 @@ async def test_edited_while_open_it_leads_to_the_same_device(home: Home) -> None
     assert await home.after(310) == "off"
 
 
+async def test_edited_while_open_to_another_it_closes(home: Home) -> None:
+    await home.add(internal_host=TABLET)
+    await switch(home.hass, "turn_on")  # until closed
+    [subentry] = home.entry.subentries.values()
+    step = await edit(home.hass, home.entry, subentry)
+    step = await submit(home.hass, step, TYPED | BY_TRAFFIC | {"external_ports": str(free_port())})
+    assert step["type"] == "abort"
+    assert await home.after(10) == "off"
+    assert home.hosts == []
+    assert ("closed", "forward_edited") in home.happened
+    assert await home.plays(CONSOLE) == "on"
+    assert home.hosts == [CONSOLE]
+
+
 async def test_an_address_of_another_network_is_not_followed(home: Home) -> None:
     """What the router shows may be anything, as a device may send anything."""
     await home.add(**BY_TRAFFIC)
