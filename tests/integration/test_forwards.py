@@ -204,7 +204,7 @@ def test_allowed_source(typed: str, source: str | None) -> None:
 def test_no_source(typed: str) -> None:
     field, text = refused(TYPED | {"allowed_source": typed})
     assert field == "allowed_source"
-    assert text.startswith(f"“{typed}” is not an address that could connect.")
+    assert text.startswith(f"“{typed}” is not an address or a network that could connect.")
 
 
 @pytest.mark.parametrize(
