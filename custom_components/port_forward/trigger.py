@@ -6,7 +6,7 @@ away for a moment, is nobody's opening or closing.
 """
 
 from datetime import datetime, timedelta
-from typing import Final, cast, override
+from typing import Final, override
 
 import voluptuous as vol
 from homeassistant.config_entries import (
@@ -14,13 +14,11 @@ from homeassistant.config_entries import (
     ConfigEntry,
     ConfigEntryChange,
 )
-from homeassistant.const import ATTR_CONFIG_ENTRY_ID, ATTR_ENTITY_ID, CONF_OPTIONS
+from homeassistant.const import ATTR_ENTITY_ID, CONF_OPTIONS
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
 from homeassistant.helpers import config_validation as cv
-from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.event import async_call_later
-from homeassistant.helpers.target import TargetSelection, async_extract_referenced_entity_ids
 from homeassistant.helpers.trigger import (
     ENTITY_STATE_TRIGGER_SCHEMA,
     Trigger,
@@ -28,20 +26,14 @@ from homeassistant.helpers.trigger import (
     TriggerConfig,
     TriggerNotTriggeredReporter,
 )
-from homeassistant.helpers.typing import ConfigType
 from homeassistant.util import dt as dt_util
 
 from .announce import SIGNAL_ACTIVITY, async_switch_of, details_of
 from .const import DOMAIN
 from .coordinator import PortForwardConfigEntry
+from .foreign_trigger import ForeignMappingAppearedTrigger, ForeignMappingDisappearedTrigger
 from .openings import Activity, Kind, Opening, Phase, Reason
-from .sightings import (
-    SIGNAL_SIGHTING,
-    Sighting,
-    SightingKind,
-    async_event_of,
-    details_of_sighting,
-)
+from .target_trigger import TargetTrigger
 
 CONF_REASON: Final = "reason"
 CONF_BEFORE: Final = "before"
@@ -67,30 +59,14 @@ CLOSE_REASONS: Final = tuple(
 )
 
 
-class ForwardTrigger(Trigger):
-    """A trigger for some forwards, chosen by entity, device, area, floor or label."""
-
-    _schema = ENTITY_STATE_TRIGGER_SCHEMA
-
-    @override
-    @classmethod
-    async def async_validate_config(cls, hass: HomeAssistant, config: ConfigType) -> ConfigType:
-        """Check the target and the options."""
-        return cast(ConfigType, cls._schema(config))
-
-    def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
-        """Take the checked configuration."""
-        super().__init__(hass, config)
-        self._target = TargetSelection(config.target or {})
-        self._options = config.options or {}
+class ForwardTrigger(TargetTrigger):
+    """A trigger for some forwards, by their switches."""
 
     @callback
     def _switch(self, forward_id: str) -> str | None:
         """Return the switch of a forward if it is meant, and None for all others."""
-        selected = async_extract_referenced_entity_ids(self._hass, self._target, expand_group=False)
         entity_id = async_switch_of(self._hass, forward_id)
-        meant = selected.referenced | selected.indirectly_referenced
-        return entity_id if entity_id in meant else None
+        return entity_id if entity_id in self._meant() else None
 
 
 class ActivityTrigger(ForwardTrigger):
@@ -274,76 +250,6 @@ class AboutToCloseTrigger(ForwardTrigger):
         if self._cancel_timer:
             self._cancel_timer()
             self._cancel_timer = None
-
-
-class SightingTrigger(Trigger):
-    """Triggers on one kind of change of what others have open on a router.
-
-    Every entity of the router itself stands for it, and so do its device and
-    its area; its forwards do not.
-    """
-
-    _kind: SightingKind
-
-    @override
-    @classmethod
-    async def async_validate_config(cls, hass: HomeAssistant, config: ConfigType) -> ConfigType:
-        """Check the target."""
-        return cast(ConfigType, ENTITY_STATE_TRIGGER_SCHEMA(config))
-
-    def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
-        """Take the checked configuration."""
-        super().__init__(hass, config)
-        self._target = TargetSelection(config.target or {})
-
-    @override
-    async def async_attach_runner(
-        self,
-        run_action: TriggerActionRunner,
-        did_not_trigger: TriggerNotTriggeredReporter | None = None,
-    ) -> CALLBACK_TYPE:
-        """Run the action whenever it happens."""
-
-        @callback
-        def on_sighting(entry_id: str, sighting: Sighting) -> None:
-            if sighting.kind is not self._kind or not self._is_meant(entry_id):
-                return
-            entity_id = async_event_of(self._hass, entry_id)
-            entry = self._hass.config_entries.async_get_entry(entry_id)
-            run_action(
-                {
-                    ATTR_ENTITY_ID: entity_id,
-                    ATTR_CONFIG_ENTRY_ID: entry_id,
-                    "router": entry.title if entry else None,
-                    **details_of_sighting(sighting),
-                },
-                f"{self._kind} at {entity_id}",
-            )
-
-        return async_dispatcher_connect(self._hass, SIGNAL_SIGHTING, on_sighting)
-
-    @callback
-    def _is_meant(self, entry_id: str) -> bool:
-        selected = async_extract_referenced_entity_ids(self._hass, self._target, expand_group=False)
-        registry = er.async_get(self._hass)
-        return any(
-            (entity := registry.async_get(entity_id))
-            and entity.config_entry_id == entry_id
-            and entity.config_subentry_id is None
-            for entity_id in selected.referenced | selected.indirectly_referenced
-        )
-
-
-class ForeignMappingAppearedTrigger(SightingTrigger):
-    """Somebody else has opened a port on a router."""
-
-    _kind = SightingKind.APPEARED
-
-
-class ForeignMappingDisappearedTrigger(SightingTrigger):
-    """A port that somebody else had opened, and nobody had accepted, is closed."""
-
-    _kind = SightingKind.DISAPPEARED
 
 
 TRIGGERS: Final[dict[str, type[Trigger]]] = {
