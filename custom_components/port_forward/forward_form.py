@@ -116,14 +116,13 @@ _FIELDS: _Fields = {
 _ADOPTED_FIELDS: _Fields = {**_NAME, **_TIMES}
 
 # What few need, of an adopted rule and of a forward.
-_ADOPTED_MORE: _Fields = {
+_LIMITS: _Fields = {
     vol.Required(CONF_ADMINS_ONLY, default=False): BooleanSelector(),
-    vol.Optional(CONF_CLOSE_WHEN_IDLE): _AnyDuration(DurationSelectorConfig(enable_day=True)),
     vol.Required(CONF_ONLY_WHILE_REACHABLE, default=False): BooleanSelector(),
-    vol.Optional(CONF_OPENED_BY): EntitySelector(),
-    vol.Optional(CONF_LINGER): _AnyDuration(DurationSelectorConfig(enable_day=True)),
+    vol.Optional(CONF_CLOSE_WHEN_IDLE): _AnyDuration(DurationSelectorConfig(enable_day=True)),
 }
-_MORE: _Fields = {
+_BY_ENTITY: _Fields = {vol.Optional(CONF_OPENED_BY): EntitySelector()}
+_BY_TRAFFIC: _Fields = {
     vol.Optional(CONF_TRIGGER_PORTS): TextSelector(),
     vol.Optional(CONF_TRIGGER_PROTOCOL): SelectSelector(
         SelectSelectorConfig(
@@ -132,8 +131,12 @@ _MORE: _Fields = {
             translation_key="protocol",
         )
     ),
-    **_ADOPTED_MORE,
 }
+_LINGER: _Fields = {
+    vol.Optional(CONF_LINGER): _AnyDuration(DurationSelectorConfig(enable_day=True)),
+}
+_ADOPTED_MORE: _Fields = {**_LIMITS, **_BY_ENTITY, **_LINGER}
+_MORE: _Fields = {**_LIMITS, **_BY_ENTITY, **_BY_TRAFFIC, **_LINGER}
 
 
 def _with_more(fields: _Fields, more: _Fields) -> vol.Schema:
