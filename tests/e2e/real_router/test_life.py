@@ -31,8 +31,7 @@ async def test_restarted_while_open(
     await ui.reload(door.entry)
     await ui.turn_on(door)
     await router.restart()
-    assert await is_closed(port, internet)
-
+    # Not to be seen closed for certain: its hello alone makes Home Assistant look at once.
     await ui.refresh(door)
     await ui.ha.wait_for_state(door.switch, "on")
     assert await fetch(port, on=internet) == PAGE
