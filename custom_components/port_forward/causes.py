@@ -6,7 +6,6 @@ from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any, Final
 
-import voluptuous as vol
 from homeassistant.const import (
     STATE_HOME,
     STATE_ON,
@@ -16,7 +15,6 @@ from homeassistant.const import (
     STATE_UNKNOWN,
 )
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import entity_registry as er
 
 from .const import (
@@ -30,7 +28,7 @@ from .const import (
     DOMAIN,
     PROTOCOL_BOTH,
 )
-from .forwards import FieldError, IpVersion
+from .forwards import FieldError, IpVersion, parse_duration
 from .routers.addresses import is_public
 from .routers.model import Capabilities, Connection, PortRange, Protocol
 
@@ -151,10 +149,7 @@ def _traffic(data: Mapping[str, Any], ports: str, *, any_device: bool) -> Traffi
 def _linger(data: Mapping[str, Any]) -> timedelta:
     if CONF_LINGER not in data:
         return DEFAULT_LINGER
-    try:
-        linger: timedelta = cv.time_period_dict(data[CONF_LINGER])
-    except vol.Invalid, OverflowError:
-        linger = timedelta(0)
-    if linger <= timedelta(0):
+    linger = parse_duration(data[CONF_LINGER])
+    if linger is None or linger <= timedelta(0):
         raise FieldError(CONF_LINGER, "linger_out_of_range")
     return linger

@@ -251,17 +251,23 @@ def _source(text: str, ip_version: IpVersion) -> IPv4Network | IPv6Network | Non
     return network if network.prefixlen else None
 
 
+def parse_duration(fields: object) -> timedelta | None:
+    """Read a duration as forms give it, None for one that cannot be."""
+    try:
+        duration: timedelta = cv.time_period_dict(fields)
+    except vol.Invalid, OverflowError:
+        return None
+    return duration
+
+
 def _close_after(data: Mapping[str, Any]) -> timedelta | None:
     if data.get(CONF_UNTIL_CLOSED):
         return None
     # A forward of an earlier version has neither field.
     if CONF_CLOSE_AFTER not in data:
         return DEFAULT_CLOSE_AFTER
-    try:
-        close_after: timedelta = cv.time_period_dict(data[CONF_CLOSE_AFTER])
-    except vol.Invalid, OverflowError:
-        close_after = timedelta(0)
-    if not timedelta(0) < close_after <= LONGEST_OPENING:
+    close_after = parse_duration(data[CONF_CLOSE_AFTER])
+    if close_after is None or not timedelta(0) < close_after <= LONGEST_OPENING:
         raise FieldError(
             CONF_CLOSE_AFTER, "close_after_out_of_range", days=str(LONGEST_OPENING.days)
         )

@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import voluptuous as vol
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 
 from .const import CONF_CLOSE_WHEN_IDLE, LONGEST_OPENING, SUBENTRY_TYPE_FORWARD
-from .forwards import FieldError
+from .forwards import FieldError, parse_duration
 from .openings import Opening, Phase, Reason
 from .routers.errors import RouterError, RouterUnreachableError
 from .routers.model import Capabilities, Connection, Forward
@@ -27,11 +25,8 @@ def idle_time_of(data: Mapping[str, Any]) -> timedelta | None:
     """Return after how long without use a forward is closed, None for never; raises FieldError."""
     if CONF_CLOSE_WHEN_IDLE not in data:
         return None
-    try:
-        time: timedelta = cv.time_period_dict(data[CONF_CLOSE_WHEN_IDLE])
-    except vol.Invalid, OverflowError:
-        time = timedelta.max
-    if not timedelta(0) <= time <= LONGEST_OPENING:
+    time = parse_duration(data[CONF_CLOSE_WHEN_IDLE])
+    if time is None or not timedelta(0) <= time <= LONGEST_OPENING:
         raise _out_of_range()
     return time or None
 
