@@ -124,6 +124,16 @@ async def test_q05_lease_ignored(session: aiohttp.ClientSession) -> None:
         assert not home.driver.capabilities.closes_by_itself
 
 
+async def test_lease_too_short_to_be_shown_tells_nothing_of_the_others(
+    session: aiohttp.ClientSession,
+) -> None:
+    """miniupnpd shows a lease of one second as 0, which is no end, when a second has turned."""
+    async with home_with(session, Quirk.Q05) as home:
+        (granted,) = await home.driver.open(forward(), timedelta(seconds=1))
+        assert granted.lease is None
+        assert home.driver.capabilities.leases is Leases.UNKNOWN
+
+
 async def test_q06_mapping_that_outlives_its_end_and_its_deletion(
     session: aiohttp.ClientSession,
 ) -> None:

@@ -13,6 +13,9 @@ NO_PERMANENT_LEASE = "no_permanent_lease"
 PERMANENT = 0
 WEEK = 604800  # seconds; the longest lease that WANIPConnection:2 section 2.3.16 knows
 
+_TELLS_NOTHING = 10
+"""Seconds. miniupnpd counts whole ones, so that a lease of one may read as 0 at once: no end."""
+
 _INVALID_ARGS = 402
 _ONLY_PERMANENT = 725
 
@@ -56,7 +59,7 @@ def remember(
     if granted.lease is not None:
         # What it reports is what counts, be it clamped to a week (miniupnpd, Q04).
         learned[LEASES] = Leases.KEPT
-    elif asked != PERMANENT:
+    elif asked > _TELLS_NOTHING:
         learned[LEASES] = Leases.IGNORED
     elif NO_TIMED_LEASE in learned:
         learned[LEASES] = Leases.PERMANENT_ONLY
