@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from custom_components.port_forward.audit import MOST_ACCEPTED, Memory, fingerprint
+from custom_components.port_forward.foreign.audit import MOST_ACCEPTED, Memory, fingerprint
 from custom_components.port_forward.routers.errors import PortConflictError
 from custom_components.port_forward.routers.model import PortMapping, PortRange, Protocol
 from custom_components.port_forward.routers.shown import as_text, clean, code

@@ -12,8 +12,9 @@ from homeassistant.const import Platform
 from homeassistant.util.yaml import load_yaml_dict
 
 import custom_components.port_forward as integration
-from custom_components.port_forward import config_flow, forward_flow
+from custom_components.port_forward import config_flow
 from custom_components.port_forward.const import DOMAIN
+from custom_components.port_forward.forward_flow.flow import ForwardSubentryFlow
 from custom_components.port_forward.openings import Kind
 
 from .translations import FOLDER, texts
@@ -179,7 +180,7 @@ def test_done_where_the_step_is(rule: str, step: str) -> None:
 
 
 def test_forwards_can_be_reconfigured_too() -> None:
-    assert "async_step_reconfigure" in vars(forward_flow.ForwardSubentryFlow)
+    assert "async_step_reconfigure" in vars(ForwardSubentryFlow)
 
 
 def test_discovery() -> None:

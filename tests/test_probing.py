@@ -12,8 +12,8 @@ from typing import override
 import pytest
 import pytest_socket
 
-from custom_components.port_forward import probing
-from custom_components.port_forward.probing import is_target_reachable
+from custom_components.port_forward.reach import probing
+from custom_components.port_forward.reach.probing import is_target_reachable
 from custom_components.port_forward.routers.model import PortRange, Protocol
 from lab.hass_config import REPOSITORY
 from lab.netns.network import CAMERA
@@ -196,7 +196,7 @@ async def test_udp_of_a_neighbour(
 ASK = """\
 import asyncio, sys
 from ipaddress import ip_address
-from custom_components.port_forward.probing import is_target_reachable
+from custom_components.port_forward.reach.probing import is_target_reachable
 from custom_components.port_forward.routers.model import PortRange
 
 async def main():

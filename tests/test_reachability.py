@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from custom_components.port_forward.reachability import Reachability, reachability
+from custom_components.port_forward.reach.reachability import Reachability, reachability
 from custom_components.port_forward.routers.model import Snapshot
 
 PUBLIC, OTHER = "203.0.113.7", "198.51.100.7"

@@ -9,8 +9,8 @@ import pytest_socket
 from homeassistant.components.http import ApiConfig
 
 from custom_components.port_forward.forwards import ForwardSettings
-from custom_components.port_forward.risk import RISKS, Danger, async_is_on_router, risks_of
 from custom_components.port_forward.routers.model import Protocol
+from custom_components.port_forward.safety.risk import RISKS, Danger, async_is_on_router, risks_of
 
 from .translations import placeholders, texts
 

@@ -15,14 +15,24 @@ from homeassistant.helpers.translation import async_get_translations
 from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml import load_yaml_dict
 
-from custom_components.port_forward import hosts
 from custom_components.port_forward.announce import details_of
 from custom_components.port_forward.condition import CONDITIONS
 from custom_components.port_forward.const import DOMAIN, PROTOCOL_BOTH
-from custom_components.port_forward.forward_flow import REFUSED_AT
-from custom_components.port_forward.forward_form import ADOPTED_SCHEMA, CONFIRM_SCHEMA, MORE, SCHEMA
+from custom_components.port_forward.devices import hosts
+from custom_components.port_forward.foreign.sightings import (
+    Sighting,
+    SightingKind,
+    details_of_sighting,
+)
+from custom_components.port_forward.forward_flow.flow import REFUSED_AT
+from custom_components.port_forward.forward_flow.form import (
+    ADOPTED_SCHEMA,
+    CONFIRM_SCHEMA,
+    MORE,
+    SCHEMA,
+)
 from custom_components.port_forward.openings import Activity, Kind, Reason
-from custom_components.port_forward.reachability import Reachability
+from custom_components.port_forward.reach.reachability import Reachability
 from custom_components.port_forward.router_flow.base import CONNECTING, NOT_TICKED
 from custom_components.port_forward.router_flow.kinds import KINDS
 from custom_components.port_forward.routers.errors import (
@@ -32,11 +42,6 @@ from custom_components.port_forward.routers.errors import (
 )
 from custom_components.port_forward.routers.model import Protocol
 from custom_components.port_forward.services import async_setup_services
-from custom_components.port_forward.sightings import (
-    Sighting,
-    SightingKind,
-    details_of_sighting,
-)
 from custom_components.port_forward.trigger import CLOSE_REASONS, TRIGGERS
 
 from .translations import FOLDER, placeholders, texts
@@ -51,12 +56,17 @@ def leaves(kind: type[RouterError] = RouterError) -> Iterator[type[RouterError]]
         yield from leaves(subclass)
 
 
+def files_in(room: str) -> set[str]:
+    """Return the files of a folder of the integration, as `calls` takes them."""
+    return {path.relative_to(FOLDER).as_posix() for path in (FOLDER / room).glob("*.py")}
+
+
 @cache
 def calls(*files: str) -> list[tuple[str, ast.Call]]:
     """Return every call in the integration, or some files of it, with the name that is called."""
     found: list[tuple[str, ast.Call]] = []
     for path in FOLDER.rglob("*.py"):
-        if files and path.name not in files:
+        if files and path.relative_to(FOLDER).as_posix() not in files:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
@@ -252,9 +262,8 @@ def test_errors_of_the_options() -> None:
 
 
 def test_aborts() -> None:
-    steps = {path.name for path in (FOLDER / "router_flow").glob("*.py")}
-    assert keys("config.abort") == aborts("config_flow.py", *steps)
-    assert keys(f"{FORWARD}.abort") == aborts("forward_flow.py") == set()
+    assert keys("config.abort") == aborts("config_flow.py", *files_in("router_flow"))
+    assert keys(f"{FORWARD}.abort") == aborts(*files_in("forward_flow")) == set()
 
 
 def test_system_health() -> None:

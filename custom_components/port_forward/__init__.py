@@ -11,18 +11,18 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.typing import ConfigType
 
-from . import triggering
+from .automatic import triggering
 from .backend import async_close_all, async_load_ledger, make_router, report_left_open
 from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
+from .devices.lan import async_get_lan
 from .entity import router_device_info
-from .foreign import async_forget_foreign
+from .foreign.watch import async_forget_foreign
 from .history import async_forget
-from .internet import async_take_back
 from .issues import async_withdraw_issues
-from .lan import async_get_lan
 from .news import async_listen_for_news
 from .openings import Ledger, Reason
+from .reach.internet import async_take_back
 from .routers.errors import RouterError
 from .services import async_setup_services
 

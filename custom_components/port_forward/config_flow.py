@@ -30,7 +30,7 @@ from homeassistant.helpers.service_info.ssdp import SsdpServiceInfo
 
 from .const import CONF_DRIVER, DOMAIN, SUBENTRY_TYPE_FORWARD
 from .discovery import async_find_routers, async_has_moved, async_trusted_location
-from .forward_flow import ForwardSubentryFlow
+from .forward_flow.flow import ForwardSubentryFlow
 from .options_flow import PortForwardOptionsFlow
 from .router_flow.address import PCP
 from .router_flow.announced import AnnouncedSteps, kind_of

@@ -17,7 +17,8 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 from homeassistant.util import dt as dt_util
 
 from .announce import SIGNAL_ACTIVITY, async_announce
-from .causes import Caused
+from .automatic.causes import Caused
+from .automatic.idle import IdleWatch
 from .const import (
     CAUSING_DEVICE,
     CONF_LEASE,
@@ -28,21 +29,20 @@ from .const import (
     LOGGER,
     SUBENTRY_TYPE_FORWARD,
 )
-from .follow import Follower
-from .foreign import Foreign
+from .devices.follow import Follower
+from .devices.hosts import HOST_WAITS, HostError, async_resolve_hosts, async_router_address
+from .foreign.watch import Foreign
 from .forwards import ForwardSettings
 from .history import async_history
-from .hosts import HOST_WAITS, HostError, async_resolve_hosts, async_router_address
-from .idle import IdleWatch
-from .internet import InternetWatch
 from .issues import Issues
 from .openings import Activity, Keeper, Kind, Ledger, Opening, Phase, Reason
 from .pieces import in_pieces
-from .probes import Probes
-from .rights import async_check_may_open
+from .reach.internet import InternetWatch
+from .reach.probes import Probes
 from .routers.errors import AuthenticationFailedError, CertificateError, RouterError
 from .routers.model import Forward, RouterInfo, Snapshot
 from .routers.router import Router
+from .safety.rights import async_check_may_open
 
 # Two for each of a thousand openings. More can only happen between a start
 # and its entities if something is wrong, and must not fill the memory then.

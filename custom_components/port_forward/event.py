@@ -15,9 +15,9 @@ from homeassistant.helpers.update_coordinator import CoordinatorEntity
 from .announce import Details, details_of
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import ForwardEntity, RouterEntity, async_add_for_forwards
+from .foreign.sightings import Sighting, SightingKind, details_of_sighting
 from .openings import Activity, Kind
 from .routers.model import Listing
-from .sightings import Sighting, SightingKind, details_of_sighting
 
 # They ask nothing of the router.
 PARALLEL_UPDATES = 0

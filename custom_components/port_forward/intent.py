@@ -20,7 +20,7 @@ from homeassistant.helpers import intent
 from .const import DOMAIN
 from .entity import translated_errors
 from .lockdown_intent import LockdownIntent
-from .rights import async_is_for_admins, only_admins
+from .safety.rights import async_is_for_admins, only_admins
 from .services import deadline_of
 from .speech import async_say_closed, async_say_error, async_say_open
 from .targets import Target, async_ready, async_switches

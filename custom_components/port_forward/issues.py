@@ -16,8 +16,8 @@ from homeassistant.helpers.translation import async_get_exception_message
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
+from .devices.hosts import HostError
 from .history import async_history
-from .hosts import HostError
 from .openings import Activity, Keeper, Kind, Ledger
 from .routers.errors import ClockWrongError, MissingRightsError, UnsupportedError
 from .routers.model import Capabilities, Forward

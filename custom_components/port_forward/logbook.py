@@ -22,8 +22,8 @@ from homeassistant.util import dt as dt_util
 
 from .announce import EVENT_ACTIVITY
 from .const import DOMAIN
+from .foreign.sightings import EVENT_SIGHTING, SightingKind
 from .openings import Kind, Reason
-from .sightings import EVENT_SIGHTING, SightingKind
 
 _KINDS: Final = {
     Kind.OPENED: "was opened",

@@ -15,7 +15,6 @@ from homeassistant.helpers.selector import (
     TextSelectorType,
 )
 
-from .check_url import CheckUrlError, async_seen_address
 from .const import (
     CONF_ADMINS_ONLY,
     CONF_CHECK_URL,
@@ -25,6 +24,7 @@ from .const import (
     DEFAULT_LEASE,
     DEFAULT_REFRESH_INTERVAL,
 )
+from .reach.check_url import CheckUrlError, async_seen_address
 
 
 def _seconds(minimum: int, maximum: int) -> NumberSelector:

@@ -13,8 +13,7 @@ from homeassistant.helpers import issue_registry as ir
 from .adoption import default_name
 from .const import CONF_CLOSE_AFTER, RISKY_CLOSE_AFTER
 from .coordinator import PortForwardCoordinator
-from .foreign import Row
-from .foreign_commands import (
+from .foreign.commands import (
     async_adopt_foreign,
     async_close_foreign,
     async_look,
@@ -22,10 +21,11 @@ from .foreign_commands import (
     foreign_row,
     loaded,
 )
-from .foreign_issues import DATA_ENTRY, DATA_MARK
-from .forward_form import NAME_AND_TIMES_SCHEMA, fields_of
-from .risk_texts import async_describe_risks
+from .foreign.issues import DATA_ENTRY, DATA_MARK
+from .foreign.watch import Row
+from .forward_flow.form import NAME_AND_TIMES_SCHEMA, fields_of
 from .routers.shown import as_text
+from .safety.risk_texts import async_describe_risks
 
 
 async def async_create_fix_flow(

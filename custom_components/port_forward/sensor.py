@@ -20,9 +20,9 @@ from homeassistant.helpers.typing import StateType
 
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import ForwardEntity, RouterEntity, async_add_for_forwards
+from .foreign.sightings import describe_mapping
 from .openings import Phase
 from .routers.model import Capabilities, Listing
-from .sightings import describe_mapping
 
 # Only shows what the coordinator has.
 PARALLEL_UPDATES = 0

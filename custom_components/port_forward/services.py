@@ -24,7 +24,7 @@ from homeassistant.util.json import JsonObjectType
 from .const import CONF_ALLOWED_SOURCE, DOMAIN, LONGEST_OPENING
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .entity import translated_errors
-from .foreign_actions import async_setup_foreign_actions
+from .foreign.actions import async_setup_foreign_actions
 from .forwards import FieldError, parse_source
 from .openings import Opening, Reason, limited
 from .routers.model import PortMapping

@@ -10,10 +10,10 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import CONF_ADMINS_ONLY, DOMAIN
 from .coordinator import PortForwardConfigEntry
 from .entity import ForwardEntity, RouterEntity, async_add_for_forwards, translated_errors
-from .exposure import async_guard_exposure
 from .forwards import ForwardSettings
-from .rights import async_check_may_open, async_is_for_admins
-from .risk import async_is_on_router, risks_of
+from .safety.exposure import async_guard_exposure
+from .safety.rights import async_check_may_open, async_is_for_admins
+from .safety.risk import async_is_on_router, risks_of
 
 # Routers fail under parallel requests; one command at a time.
 PARALLEL_UPDATES = 1

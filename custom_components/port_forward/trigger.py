@@ -31,7 +31,7 @@ from homeassistant.util import dt as dt_util
 from .announce import SIGNAL_ACTIVITY, async_switch_of, details_of
 from .const import DOMAIN
 from .coordinator import PortForwardConfigEntry
-from .foreign_trigger import ForeignMappingAppearedTrigger, ForeignMappingDisappearedTrigger
+from .foreign.trigger import ForeignMappingAppearedTrigger, ForeignMappingDisappearedTrigger
 from .openings import Activity, Kind, Opening, Phase, Reason
 from .target_trigger import TargetTrigger
 

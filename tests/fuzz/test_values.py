@@ -19,7 +19,7 @@ from custom_components.port_forward.const import (
     LONGEST_OPENING,
     MAX_MAPPINGS_PER_FORWARD,
 )
-from custom_components.port_forward.forward_form import SCHEMA
+from custom_components.port_forward.forward_flow.form import SCHEMA
 from custom_components.port_forward.forwards import (
     FieldError,
     ForwardSettings,

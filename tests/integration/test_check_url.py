@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 from homeassistant.core import HomeAssistant
 
-from custom_components.port_forward import check_url
-from custom_components.port_forward.check_url import CheckUrlError, async_seen_address
+from custom_components.port_forward.reach import check_url
+from custom_components.port_forward.reach.check_url import CheckUrlError, async_seen_address
 from lab.virtual_router import free_port
 from tests.check_server import check_server, plain, redirect
 

@@ -14,10 +14,10 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
 from custom_components.port_forward.const import DOMAIN
-from custom_components.port_forward.foreign import MOST_TOLD
-from custom_components.port_forward.foreign_issues import MOST_ISSUES
+from custom_components.port_forward.foreign.issues import MOST_ISSUES
+from custom_components.port_forward.foreign.sightings import EVENT_SIGHTING
+from custom_components.port_forward.foreign.watch import MOST_TOLD
 from custom_components.port_forward.logbook import sentence_of_sighting
-from custom_components.port_forward.sightings import EVENT_SIGHTING
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 
 from .automating import automate, device_of

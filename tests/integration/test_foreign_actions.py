@@ -23,7 +23,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.port_forward.announce import EVENT_ACTIVITY
 from custom_components.port_forward.const import DOMAIN
-from custom_components.port_forward.sightings import EVENT_SIGHTING
+from custom_components.port_forward.foreign.sightings import EVENT_SIGHTING
 from lab.virtual_router import VirtualRouter, free_port
 
 from .adopt_home import UsersRouter, home_of, users_router

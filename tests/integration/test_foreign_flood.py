@@ -9,10 +9,10 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
-from custom_components.port_forward.foreign import MOST_TOLD
-from custom_components.port_forward.foreign_issues import MOST_ISSUES
+from custom_components.port_forward.foreign.issues import MOST_ISSUES
+from custom_components.port_forward.foreign.sightings import EVENT_SIGHTING
+from custom_components.port_forward.foreign.watch import MOST_TOLD
 from custom_components.port_forward.routers.upnp import listing
-from custom_components.port_forward.sightings import EVENT_SIGHTING
 from lab.virtual_router import Quirk, VirtualRouter
 
 from .automating import open_for, pass_time

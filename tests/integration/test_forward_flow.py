@@ -21,7 +21,7 @@ from homeassistant.util import dt as dt_util
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.port_forward.const import SUBENTRY_TYPE_FORWARD, THIS_HOME_ASSISTANT
-from custom_components.port_forward.forward_form import MORE, errors_at
+from custom_components.port_forward.forward_flow.form import MORE, errors_at
 from lab.virtual_router import VirtualRouter
 from tests.translations import rendered
 

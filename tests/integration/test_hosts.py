@@ -8,7 +8,7 @@ import pytest
 from homeassistant.core import HomeAssistant
 
 from custom_components.port_forward.const import THIS_HOME_ASSISTANT
-from custom_components.port_forward.hosts import (
+from custom_components.port_forward.devices.hosts import (
     HostError,
     async_resolve_host,
     async_router_address,

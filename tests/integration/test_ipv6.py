@@ -18,8 +18,8 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.port_forward import hosts
 from custom_components.port_forward.const import DOMAIN
+from custom_components.port_forward.devices import hosts
 from custom_components.port_forward.routers import ipv4, ipv6
 from lab.virtual_router import Ipv6, Pcp, VirtualRouter, free_port
 

@@ -9,7 +9,7 @@ import pytest_socket
 from homeassistant.core import HomeAssistant
 
 from custom_components.port_forward.const import THIS_HOME_ASSISTANT
-from custom_components.port_forward.hosts import HostError, async_resolve_host6
+from custom_components.port_forward.devices.hosts import HostError, async_resolve_host6
 from custom_components.port_forward.routers import ipv6
 
 OURS = "2001:db8:77::10"

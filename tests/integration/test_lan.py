@@ -8,8 +8,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import entity_registry as er
 
-from custom_components.port_forward import lan
-from custom_components.port_forward.lan import Lan, async_device_at, async_get_lan
+from custom_components.port_forward.devices import lan
+from custom_components.port_forward.devices.lan import Lan, async_device_at, async_get_lan
 
 from .whereabouts import CAMERA, NAS, add_device, add_tracker, set_up_dhcp, track
 

@@ -237,7 +237,9 @@ async def test_range_and_both_protocols(
 async def test_udp(
     hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("custom_components.port_forward.probing._DATAGRAM_ANSWERS_WITHIN", 0.1)
+    monkeypatch.setattr(
+        "custom_components.port_forward.reach.probing._DATAGRAM_ANSWERS_WITHIN", 0.1
+    )
     async with silent_datagrams() as port:
         await forward_to(hass, entry, port, protocol="udp")
         assert state_of(hass, TARGET) == "on"
@@ -433,7 +435,7 @@ async def test_target_of_which_nothing_is_known(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """It neither keeps the port closed nor closes it."""
-    probing = "custom_components.port_forward.probing"
+    probing = "custom_components.port_forward.reach.probing"
     monkeypatch.setattr(f"{probing}._DATAGRAM_ANSWERS_WITHIN", 0)
     # As a silent device over IPv6, or on a machine without such a table.
     monkeypatch.setattr(f"{probing}._is_own", lambda _: False)

@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from custom_components.port_forward.const import DOMAIN
 from custom_components.port_forward.intent import INTENT_CLOSE, INTENT_OPEN
-from custom_components.port_forward.rights import async_check_may_open
+from custom_components.port_forward.safety.rights import async_check_may_open
 from lab.virtual_router import VirtualRouter
 from tests.translations import rendered
 

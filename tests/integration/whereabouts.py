@@ -14,7 +14,7 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.port_forward.const import DOMAIN
-from custom_components.port_forward.lan import async_get_lan
+from custom_components.port_forward.devices.lan import async_get_lan
 
 CAMERA, NAS = "aa:bb:cc:00:00:05", "aa:bb:cc:00:00:06"
 

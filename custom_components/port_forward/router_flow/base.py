@@ -18,8 +18,8 @@ from homeassistant.helpers.translation import async_get_translations
 
 from ..backend import async_close_all, async_session
 from ..const import DOMAIN
+from ..devices.hosts import HostError
 from ..entity import translated_errors
-from ..hosts import HostError
 from ..openings import Reason
 from ..routers.errors import (
     AuthenticationFailedError,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import aiohttp
 from homeassistant.core import HomeAssistant
 
+from ..devices.hosts import async_router_address
 from ..discovery import async_find_pcp, pcp_url, upnp_label
-from ..hosts import async_router_address
 from ..routers.errors import (
     ProtocolError,
     RouterUnreachableError,

@@ -19,8 +19,8 @@ from homeassistant.helpers.selector import (
 )
 
 from ..const import CONF_DRIVER, CONF_WAN
+from ..devices.hosts import async_router_address
 from ..discovery import async_has_moved
-from ..hosts import async_router_address
 from ..routers.upnp import WanSurvey, describe
 from ..routers.upnp import survey as survey_wans
 from .base import RouterFlow

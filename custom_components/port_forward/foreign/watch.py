@@ -14,15 +14,15 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
+from ..const import CONF_WAN, DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
+from ..devices.lan import async_device_at
+from ..openings import Keeper
+from ..pieces import in_pieces
+from ..routers.model import Forward, Listing, PortMapping
+from ..routers.router import Router
+from ..routers.shown import clean
 from .audit import MEMORY, Change, Memory, MemoryJson, fingerprint
-from .const import CONF_WAN, DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
-from .foreign_issues import Issues
-from .lan import async_device_at
-from .openings import Keeper
-from .pieces import in_pieces
-from .routers.model import Forward, Listing, PortMapping
-from .routers.router import Router
-from .routers.shown import clean
+from .issues import Issues
 from .sightings import SIGNAL_SIGHTING, Sighting, SightingKind, async_announce_sighting
 
 _VERSION: Final = 1

@@ -9,14 +9,14 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 
+from ..const import CONF_CHECK_URL, DOMAIN, LOGGER
+from ..routers.addresses import is_public
+from ..routers.model import Forward, Snapshot
 from .check_url import CheckUrlError, async_seen_address
-from .const import CONF_CHECK_URL, DOMAIN, LOGGER
 from .reachability import PASSING, Reachability, reachability
-from .routers.addresses import is_public
-from .routers.model import Forward, Snapshot
 
 if TYPE_CHECKING:
-    from .coordinator import PortForwardCoordinator
+    from ..coordinator import PortForwardCoordinator
 
 # How often the check URL is asked: while nothing changes, and at the most.
 _USUALLY: Final = 3600.0

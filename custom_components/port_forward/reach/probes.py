@@ -12,15 +12,15 @@ from homeassistant.core import CALLBACK_TYPE, HassJob, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.event import async_call_later
 
-from .const import DOMAIN, LOGGER
-from .hosts import HostError, async_resolve_host, async_resolve_host6
-from .openings import Activity, Kind, Phase, Reason
+from ..const import DOMAIN, LOGGER
+from ..devices.hosts import HostError, async_resolve_host, async_resolve_host6
+from ..openings import Activity, Kind, Phase, Reason
+from ..routers.errors import RouterError
+from ..routers.model import Forward
 from .probing import Address, is_target_reachable
-from .routers.errors import RouterError
-from .routers.model import Forward
 
 if TYPE_CHECKING:
-    from .coordinator import PortForwardCoordinator
+    from ..coordinator import PortForwardCoordinator
 
 # Seconds between two tries: usually, of an open forward that must not outlast
 # its target, and before a target counts as gone. No two come in step for long.

@@ -6,7 +6,7 @@ from itertools import groupby
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.translation import async_get_translations
 
-from .const import DOMAIN
+from ..const import DOMAIN
 from .risk import Risk
 
 

@@ -9,7 +9,7 @@ from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigSubentryFlow,
 from homeassistant.const import CONF_NAME, CONF_URL
 from homeassistant.helpers import config_validation as cv
 
-from .const import (
+from ..const import (
     CONF_ADMINS_ONLY,
     CONF_CLOSE_AFTER,
     CONF_CONFIRMED,
@@ -17,12 +17,12 @@ from .const import (
     DEFAULT_CLOSE_AFTER,
     RISKY_CLOSE_AFTER,
 )
-from .forward_form import CONFIRM_SCHEMA, fields_of
-from .forwards import FieldError, ForwardSettings, check_confirmed
-from .hosts import HostError, async_resolve_hosts, async_router_address
-from .risk import Risk, async_is_on_router, risks_of
-from .risk_texts import async_describe_risks, async_describe_until_closed
-from .routers.shown import code
+from ..devices.hosts import HostError, async_resolve_hosts, async_router_address
+from ..forwards import FieldError, ForwardSettings, check_confirmed
+from ..routers.shown import code
+from ..safety.risk import Risk, async_is_on_router, risks_of
+from ..safety.risk_texts import async_describe_risks, async_describe_until_closed
+from .form import CONFIRM_SCHEMA, fields_of
 
 type Submit = Callable[[dict[str, Any]], Awaitable[SubentryFlowResult]]
 """Checks flat values once more, and keeps them."""

@@ -7,9 +7,9 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
-from .const import DOMAIN
-from .routers.model import PortMapping
-from .routers.shown import clean, code
+from ..const import DOMAIN
+from ..routers.model import PortMapping
+from ..routers.shown import clean, code
 
 # At a time for each router. Whoever finds more than that to answer would
 # answer none of it with care.

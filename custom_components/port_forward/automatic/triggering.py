@@ -18,16 +18,16 @@ from homeassistant.helpers.event import async_track_state_change_event, async_tr
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
+from ..const import DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
+from ..devices.hosts import HostError, async_resolve_host
+from ..openings import Activity, KeeperStoppedError, Kind, Opening, Reason
+from ..pieces import in_pieces
+from ..routers.errors import MissingRightsError, RouterError, UnsupportedError
+from ..routers.model import Connection
 from .causes import Cause, Caused, Traffic, cause_of, is_active
-from .const import DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
-from .hosts import HostError, async_resolve_host
-from .openings import Activity, KeeperStoppedError, Kind, Opening, Reason
-from .pieces import in_pieces
-from .routers.errors import MissingRightsError, RouterError, UnsupportedError
-from .routers.model import Connection
 
 if TYPE_CHECKING:
-    from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
+    from ..coordinator import PortForwardConfigEntry, PortForwardCoordinator
 
 _EVERY: Final = timedelta(seconds=10)
 # Seconds until what failed is tried again, the last one for good.

@@ -17,11 +17,11 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from yarl import URL
 
-from .const import CAUSING_DEVICE, DOMAIN, THIS_HOME_ASSISTANT
-from .forwards import ForwardSettings, IpVersion
+from ..const import CAUSING_DEVICE, DOMAIN, THIS_HOME_ASSISTANT
+from ..forwards import ForwardSettings, IpVersion
+from ..routers.addresses import PRIVATE
+from ..routers.ipv6 import GLOBAL, own_address6
 from .lan import async_get_lan
-from .routers.addresses import PRIVATE
-from .routers.ipv6 import GLOBAL, own_address6
 
 # The key of the one HostError that is about the router.
 ROUTER_UNKNOWN = "router_unknown"

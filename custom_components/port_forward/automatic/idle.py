@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 
-from .const import CONF_CLOSE_WHEN_IDLE, LONGEST_OPENING, SUBENTRY_TYPE_FORWARD
-from .forwards import FieldError, parse_duration
-from .openings import Opening, Phase, Reason
-from .routers.errors import RouterError, RouterUnreachableError
-from .routers.model import Capabilities, Connection, Forward
+from ..const import CONF_CLOSE_WHEN_IDLE, LONGEST_OPENING, SUBENTRY_TYPE_FORWARD
+from ..forwards import FieldError, parse_duration
+from ..openings import Opening, Phase, Reason
+from ..routers.errors import RouterError, RouterUnreachableError
+from ..routers.model import Capabilities, Connection, Forward
 
 if TYPE_CHECKING:
-    from .coordinator import PortForwardCoordinator
+    from ..coordinator import PortForwardCoordinator
 
 # A forward is looked at about once a minute: less would close what is in use.
 _SHORTEST: Final = timedelta(minutes=1)

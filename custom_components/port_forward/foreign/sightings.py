@@ -12,9 +12,9 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.util.signal_type import SignalType
 
-from .const import DOMAIN
-from .routers.model import PortMapping
-from .routers.shown import clean
+from ..const import DOMAIN
+from ..routers.model import PortMapping
+from ..routers.shown import clean
 
 
 class SightingKind(StrEnum):

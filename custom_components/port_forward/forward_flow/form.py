@@ -21,7 +21,7 @@ from homeassistant.helpers.selector import (
     TextSelector,
 )
 
-from .const import (
+from ..const import (
     CAUSING_DEVICE,
     CONF_ADMINS_ONLY,
     CONF_ALLOWED_SOURCE,
@@ -42,8 +42,8 @@ from .const import (
     PROTOCOL_BOTH,
     THIS_HOME_ASSISTANT,
 )
-from .forwards import IpVersion
-from .routers.model import Protocol
+from ..forwards import IpVersion
+from ..routers.model import Protocol
 
 
 class _AnyDuration(DurationSelector):

@@ -9,18 +9,18 @@ from homeassistant.config_entries import ConfigEntryState, ConfigSubentry, Suben
 from homeassistant.const import CONF_NAME
 from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig
 
-from .adoption import async_labels, default_name, describe
-from .backend import make_router
-from .causes import check_cause
-from .const import CONF_ADOPTED, SUBENTRY_TYPE_FORWARD
-from .forward_form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, to_form, unfolded
-from .forwards import FieldError, ForwardSettings, check_free, check_name
-from .idle import check_idle
-from .kept_mapping import mapping_from_json, mapping_to_json
-from .risk_flow import ConfirmingSubentryFlow
-from .routers.model import PortMapping
-from .routers.router import Router
-from .routers.shown import code
+from ..adoption import async_labels, default_name, describe
+from ..automatic.causes import check_cause
+from ..automatic.idle import check_idle
+from ..backend import make_router
+from ..const import CONF_ADOPTED, SUBENTRY_TYPE_FORWARD
+from ..forwards import FieldError, ForwardSettings, check_free, check_name
+from ..kept_mapping import mapping_from_json, mapping_to_json
+from ..routers.model import PortMapping
+from ..routers.router import Router
+from ..routers.shown import code
+from .confirm import ConfirmingSubentryFlow
+from .form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, to_form, unfolded
 
 _CONF_RULE = "rule"
 

@@ -13,7 +13,7 @@ from typing import Final, TypedDict
 
 import voluptuous as vol
 
-from .routers.model import PortMapping
+from ..routers.model import PortMapping
 
 # More than any look shows: a list is read up to row 1023, and an answer up to
 # 1 MiB. So even who accepts all of a full list is asked about none of it again.

@@ -12,8 +12,8 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from yarl import URL
 
-from .const import DOMAIN
-from .routers.addresses import is_public
+from ..const import DOMAIN
+from ..routers.addresses import is_public
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _MOST_BYTES: Final = 1024

@@ -7,7 +7,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 
-from .const import CONF_ADMINS_ONLY, DOMAIN
+from ..const import CONF_ADMINS_ONLY, DOMAIN
 
 
 @callback

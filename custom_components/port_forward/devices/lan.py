@@ -31,7 +31,7 @@ from homeassistant.helpers.event import TrackStates, async_track_state_change_fi
 from homeassistant.helpers.singleton import singleton
 from homeassistant.setup import async_when_setup
 
-from .const import DOMAIN
+from ..const import DOMAIN
 
 if TYPE_CHECKING:
     from homeassistant.components.dhcp.models import DHCPAddressData

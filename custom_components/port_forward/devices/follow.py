@@ -12,14 +12,14 @@ from homeassistant.core import Event, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 
-from .const import DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
+from ..const import DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
+from ..openings import Phase, Reason
+from ..routers.errors import RouterError
 from .hosts import HostError
 from .lan import async_get_lan
-from .openings import Phase, Reason
-from .routers.errors import RouterError
 
 if TYPE_CHECKING:
-    from .coordinator import PortForwardCoordinator
+    from ..coordinator import PortForwardCoordinator
 
 # A tracker that goes to and fro must not drive the router: more moves than
 # this within so many seconds, and the forward closes until somebody opens it.

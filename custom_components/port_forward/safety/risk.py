@@ -12,9 +12,9 @@ from typing import Final
 
 from homeassistant.components.http import ApiConfig
 
-from .forwards import ForwardSettings
-from .routers.addresses import own_address
-from .routers.model import PortRange, Protocol
+from ..forwards import ForwardSettings
+from ..routers.addresses import own_address
+from ..routers.model import PortRange, Protocol
 
 _BOTH: Final = (Protocol.TCP, Protocol.UDP)
 _ALL: Final = (PortRange(first=1, last=65535),)

@@ -9,10 +9,10 @@ from homeassistant.const import CONF_DEVICE, CONF_NAME
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.translation import async_get_translations
 
-from .adopt_flow import AdoptingSubentryFlow
-from .adoption import async_adoptable
-from .causes import check_cause
-from .const import (
+from ..adoption import async_adoptable
+from ..automatic.causes import check_cause
+from ..automatic.idle import check_idle
+from ..const import (
     CAUSING_DEVICE,
     CONF_ADOPTED,
     CONF_ALLOWED_SOURCE,
@@ -22,12 +22,12 @@ from .const import (
     DOMAIN,
     LOGGER,
 )
-from .forward_form import SCHEMA, errors_at, from_form, title_and_data, to_form, unfolded
-from .forwards import FieldError, ForwardSettings, check_free, check_name
-from .hosts import ROUTER_UNKNOWN, HostError
-from .idle import check_idle
-from .openings import Reason
-from .routers.errors import InvalidForwardError, NotPermittedError, Refusal, RouterError
+from ..devices.hosts import ROUTER_UNKNOWN, HostError
+from ..forwards import FieldError, ForwardSettings, check_free, check_name
+from ..openings import Reason
+from ..routers.errors import InvalidForwardError, NotPermittedError, Refusal, RouterError
+from .adopt import AdoptingSubentryFlow
+from .form import SCHEMA, errors_at, from_form, title_and_data, to_form, unfolded
 
 # No router asks who it is before it opens: it stands for whoever causes it.
 _ANY_DEVICE: Final = IPv4Address("192.0.2.1")

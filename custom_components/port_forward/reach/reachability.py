@@ -4,8 +4,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Final
 
-from .routers.addresses import CGNAT, PRIVATE, is_public
-from .routers.model import Snapshot
+from ..routers.addresses import CGNAT, PRIVATE, is_public
+from ..routers.model import Snapshot
 
 
 class Reachability(StrEnum):

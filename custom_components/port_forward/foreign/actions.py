@@ -9,8 +9,8 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
 
-from .adoption import default_name, describe
-from .const import (
+from ..adoption import default_name, describe
+from ..const import (
     CONF_ALLOWED_SOURCE,
     CONF_CLOSE_AFTER,
     CONF_EXTERNAL_PORTS,
@@ -21,11 +21,11 @@ from .const import (
     PROTOCOL_BOTH,
     RISKY_CLOSE_AFTER,
 )
-from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
-from .foreign import Row
-from .foreign_commands import async_adopt_foreign, async_close_foreign, async_look, async_risks_of
-from .forward_form import fields_of
-from .routers.model import PortMapping, Protocol
+from ..coordinator import PortForwardConfigEntry, PortForwardCoordinator
+from ..forward_flow.form import fields_of
+from ..routers.model import PortMapping, Protocol
+from .commands import async_adopt_foreign, async_close_foreign, async_look, async_risks_of
+from .watch import Row
 
 _MAPPING: Final = {
     vol.Required(ATTR_CONFIG_ENTRY_ID): cv.string,

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, override
 
-from .routers.model import PortRange, Protocol
+from ..routers.model import PortRange, Protocol
 
 type Address = IPv4Address | IPv6Address
 

@@ -9,7 +9,7 @@ from homeassistant.components.homeassistant.exposed_entities import (
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 
-from .const import DOMAIN, LOGGER
+from ..const import DOMAIN, LOGGER
 
 # In the options of the switch in the entity registry: the reasons for which it
 # was taken from the assistants. As long as there are no others, what the user

@@ -11,8 +11,8 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.translation import async_get_translations
 from homeassistant.util import dt as dt_util
 
-from .adoption import adoptable, describe
-from .const import (
+from ..adoption import adoptable, describe
+from ..const import (
     CONF_ADOPTED,
     CONF_ALLOWED_SOURCE,
     CONF_EXTERNAL_PORTS,
@@ -23,15 +23,15 @@ from .const import (
     PROTOCOL_BOTH,
     SUBENTRY_TYPE_FORWARD,
 )
-from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
-from .entity import translated_errors
-from .foreign import Row
-from .forward_form import title_and_data
-from .forwards import FieldError, ForwardSettings, IpVersion, check_free, check_name
-from .hosts import async_resolve_hosts
-from .kept_mapping import mapping_to_json
-from .risk import Risk, async_is_on_router, risks_of
-from .routers.model import Forward, PortMapping
+from ..coordinator import PortForwardConfigEntry, PortForwardCoordinator
+from ..devices.hosts import async_resolve_hosts
+from ..entity import translated_errors
+from ..forward_flow.form import title_and_data
+from ..forwards import FieldError, ForwardSettings, IpVersion, check_free, check_name
+from ..kept_mapping import mapping_to_json
+from ..routers.model import Forward, PortMapping
+from ..safety.risk import Risk, async_is_on_router, risks_of
+from .watch import Row
 
 
 async def async_look(coordinator: PortForwardCoordinator) -> None:

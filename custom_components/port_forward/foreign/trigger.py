@@ -8,6 +8,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.trigger import TriggerActionRunner, TriggerNotTriggeredReporter
 
+from ..target_trigger import TargetTrigger
 from .sightings import (
     SIGNAL_SIGHTING,
     Sighting,
@@ -15,7 +16,6 @@ from .sightings import (
     async_event_of,
     details_of_sighting,
 )
-from .target_trigger import TargetTrigger
 
 
 class SightingTrigger(TargetTrigger):

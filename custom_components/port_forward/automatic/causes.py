@@ -17,7 +17,7 @@ from homeassistant.const import (
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 
-from .const import (
+from ..const import (
     CAUSING_DEVICE,
     CONF_INTERNAL_HOST,
     CONF_IP_VERSION,
@@ -28,9 +28,9 @@ from .const import (
     DOMAIN,
     PROTOCOL_BOTH,
 )
-from .forwards import FieldError, IpVersion, parse_duration
-from .routers.addresses import is_public
-from .routers.model import Capabilities, Connection, PortRange, Protocol
+from ..forwards import FieldError, IpVersion, parse_duration
+from ..routers.addresses import is_public
+from ..routers.model import Capabilities, Connection, PortRange, Protocol
 
 DEFAULT_LINGER: Final = timedelta(minutes=5)
 SHORTEST_LINGER: Final = timedelta(minutes=1)

@@ -1,0 +1,1 @@
+"""Forwards that open by themselves when something happens, or close when nobody uses them."""

@@ -1,0 +1,1 @@
+"""The flow that adds a forward to a router or edits it, by what is asked."""
