@@ -1,6 +1,7 @@
 """What a snapshot shows, what closing touches, ids that name other rules, and adopted rules."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -325,6 +326,27 @@ async def test_a_rule_that_changes_while_it_is_switched(session: aiohttp.ClientS
         with pytest.raises(RuleChangedError):
             await home.driver.set_enabled(mapping, enabled=False)
         await changing
+
+
+async def test_a_rule_that_was_edited_before_it_is_switched_on_is_off_again(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What we switched on then leads where nobody has asked for."""
+    async with home_with(session) as home:
+        rule_id = await home.router.add(NAT, **theirs(forward(80)), disabled="true")
+        (mapping,) = (await home.driver.snapshot()).mappings
+        switch = home.router.nat.set
+
+        def edited_first(item_id: str, values: Mapping[str, str]) -> dict[str, str]:
+            monkeypatch.undo()
+            switch(rule_id, {"to-addresses": "192.168.88.99"})
+            return switch(item_id, values)
+
+        monkeypatch.setattr(home.router.nat, "set", edited_first)
+        with pytest.raises(RuleChangedError):
+            await home.driver.set_enabled(mapping, enabled=True)
+        (rule,) = home.rules()
+        assert (rule["to-addresses"], rule["disabled"]) == ("192.168.88.99", "true")
 
 
 async def test_a_dynamic_rule_cannot_be_closed(session: aiohttp.ClientSession) -> None:

@@ -212,6 +212,32 @@ async def test_a_rule_for_every_port_is_switched_off_and_never_on(home: Home) ->
     assert caught.value.reason is Refusal.ALL_PORTS_ONLY
 
 
+@pytest.mark.parametrize("call", ["set", "apply"])
+async def test_a_rule_that_was_edited_before_it_is_switched_on_is_off_again(
+    home: Home, call: str
+) -> None:
+    """What we switched on then leads where nobody has asked for."""
+    await home.router.luci_edit(nas=redirect(8080, enabled="0"))
+    row = (await home.shown())["nas"]
+    user = home.router.luci()
+    uci = home.router.ubus.objects["uci"]
+    do = uci[call]
+
+    async def edited_first(*args):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN202
+        uci[call] = do
+        await user.call("set", section="nas", values={"dest_ip": "192.168.1.99"})
+        await user.apply()
+        return await do(*args)
+
+    uci[call] = edited_first
+    with pytest.raises(RuleChangedError):
+        await home.driver.set_enabled(row, enabled=True)
+    section = home.router.section("nas")
+    assert section is not None
+    assert (section.options["dest_ip"], section.options["enabled"]) == ("192.168.1.99", "0")
+    assert not home.router.rules
+
+
 async def test_a_pinhole_of_the_users_is_switched(home: Home) -> None:
     user = home.router.luci()
     values = {

@@ -191,6 +191,23 @@ class TestAdopted:
             await home.driver.set_enabled(row, enabled=False)
         assert not home.in_force()
 
+    async def test_edited_before_it_is_switched_on(self, home: Home) -> None:
+        """What we switched on then leads where nobody has asked for: it never gets in force."""
+        uuid = home.add_foreign(8443, disabled="1")
+        (row,) = (await home.driver.snapshot()).mappings
+
+        def on_request(action: str) -> None:
+            if action == "toggleRule":
+                home.firewall.on_request = None
+                home.edit(uuid, target="192.168.1.99")
+
+        home.firewall.on_request = on_request
+        with pytest.raises(RuleChangedError):
+            await home.driver.set_enabled(row, enabled=True)
+        rule = home.firewall.table[uuid]
+        assert (rule["target"], rule["disabled"]) == ("192.168.1.99", "1")
+        assert not home.firewall.requests["apply"]
+
     async def test_another_rule_has_the_port_meanwhile(self, home: Home) -> None:
         home.add_foreign(8443, disabled="1")
         (row,) = (await home.driver.snapshot()).mappings

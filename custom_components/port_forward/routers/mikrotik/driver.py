@@ -225,6 +225,9 @@ class MikrotikRouter(Router):
         await self._rest.set(path, rule_id, {"disabled": "false" if enabled else "true"})
         after = await self._rest.row(path, rule_id)
         if after is None or _kept(after) != _kept(before):
+            if enabled and after is not None and not leads_like(after, mapping):
+                # Edited since we looked: what was switched on is another rule, which was off.
+                await self._rest.set(path, rule_id, {"disabled": "true"})
             raise RuleChangedError(port=port)
         if is_on(after.get("disabled")) is enabled:
             raise NotMappedError(port=port) if enabled else NotClosedError(port=port)

@@ -58,7 +58,11 @@ async def switch(
 
     await configuration.change(edits)
     sections = await configuration.read()
-    section = _found(mapping, sections, clock)
+    section = find(mapping, sections, clock)
+    if section is None:
+        if enabled and not changed[0].enabled:
+            await _switch_off_again(configuration, changed[0].name)
+        raise RuleChangedError(port=str(mapping.external_ports))
     row = read_mapping(section, clock)
     if row is None or section.enabled is not enabled:
         raise NotAppliedError(host=state.host, detail=f"the rule {section.name} is as before")
@@ -67,6 +71,24 @@ async def switch(
     elif not enabled and not _stands_elsewhere(row, sections, clock):
         await state.until_gone(row, section.text("src"))
     return row
+
+
+async def _switch_off_again(configuration: Configuration, name: str) -> None:
+    """Switch off a section that was edited while we switched it on: it is another rule now."""
+
+    def edits(sections: Sequence[Section]) -> list[Edit]:
+        return [
+            Edit(
+                name=name,
+                type=section.type,
+                before=section,
+                options={**section.options, "enabled": "0"},
+            )
+            for section in sections
+            if section.name == name and section.enabled
+        ]
+
+    await configuration.change(edits)
 
 
 def find(mapping: PortMapping, sections: Sequence[Section], clock: RouterClock) -> Section | None:

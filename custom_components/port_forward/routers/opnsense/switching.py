@@ -41,12 +41,28 @@ async def switch(
         check_free(mapping, interface, address, others)
     if rule.enabled is not enabled:
         await book.toggle(rule.uuid, enabled=enabled)
+        if enabled:
+            await _check_unchanged(book, mapping)
     await book.apply()
     after = _named(await book.rules(), mapping)
     if after.enabled is not enabled:
         kind = NotMappedError if enabled else NotClosedError
         raise kind(port=str(mapping.external_ports))
     return replace(mapping, enabled=enabled, description=after.description)
+
+
+async def _check_unchanged(book: RuleBook, mapping: PortMapping) -> None:
+    """Make sure that what was switched on is the rule that was meant, before it is in force.
+
+    One that was edited since we looked goes back to being off. Raises RuleChangedError.
+    """
+    rules = await book.rules()
+    try:
+        _named(rules, mapping)
+    except RuleChangedError:
+        if any(rule.uuid == mapping.id and rule.enabled for rule in rules):
+            await book.toggle(mapping.id, enabled=False)
+        raise
 
 
 def _named(rules: Sequence[Rule], mapping: PortMapping) -> Rule:
