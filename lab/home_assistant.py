@@ -202,7 +202,7 @@ class RealHomeAssistant:
         return state
 
     async def wait_for_state(
-        self, entity_id: str, state: str | Callable[[str], bool], within: float = 10
+        self, entity_id: str, state: str | Callable[[str], bool], within: float = 60
     ) -> dict[str, Any]:
         """Wait until the entity has this state, or one that `state` accepts.
 

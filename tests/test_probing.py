@@ -56,7 +56,7 @@ async def listening(port: int = 0, host: str = HOST) -> AsyncIterator[tuple[int,
 
     async with await asyncio.start_server(serve, host, port) as server:
         yield server.sockets[0].getsockname()[1], heard
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await hung_up.wait()
 
 

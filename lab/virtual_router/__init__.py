@@ -15,7 +15,7 @@ Its mappings really listen on `wan_host` and relay TCP and UDP to the internal h
 from .mapping import SourceFilter, VirtualMapping, Wan
 from .pcp import ANNOUNCE_GROUP, Pcp
 from .pinhole import Ipv6, Pinhole
-from .ports import free_port
+from .ports import free_port, free_range
 from .quirks import Fault, Quirk, UdpFault
 from .router import VirtualRouter
 
@@ -32,4 +32,5 @@ __all__ = [
     "VirtualRouter",
     "Wan",
     "free_port",
+    "free_range",
 ]

@@ -9,6 +9,7 @@ from .device import DESCRIPTION_PATH, Addresses, IgdDevice
 from .faults import FaultBox
 from .handler import Handler
 from .pinhole import Ipv6, PinholeTable
+from .ports import free_port
 from .quirks import Fault, Quirk
 from .ssdp import Advertisement, Ssdp
 from .wan import WanConnection
@@ -151,7 +152,8 @@ class UpnpServer:
     async def _listen(self, host: str, port: int) -> int:
         server = HttpServer(self._handler.handle)
         self._servers.append(server)
-        await server.open(host, port)
+        # Not of the range that Linux gives away, or another may have it when this one comes back.
+        await server.open(host, port or free_port(host))
         return server.port
 
     def _retire(self, servers: list[HttpServer]) -> None:

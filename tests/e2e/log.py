@@ -16,6 +16,7 @@ NOISE = {
     r"zlib_ng and isal are not available, falling back to zlib": "optional, and only faster",
     r"\[homeassistant\.helpers\.entity\] Updating state for .* took [\d.]+ s": "busy machine",
     r"\[homeassistant\.setup\] Setup of \w+ is taking over 10 seconds": "busy machine",
+    r"Setup of \w+ platform \w+ is taking over 10 seconds": "busy machine",
 }
 
 _TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*"

@@ -10,6 +10,7 @@ from lab.openwrt import OpenWrt
 from lab.openwrt.accounts import Account
 from lab.openwrt.sessions import Session
 from tests.e2e.ui import ROUTER_FLOW, Added, Step, Ui
+from tests.e2e.waiting import GUARD
 
 _ABOUT_THE_CONNECTION = ("certificate", "unencrypted")
 
@@ -41,7 +42,7 @@ async def asked_to_log_in_again(ui: Ui, cards: asyncio.Queue[Any]) -> Step:
 
     `cards` is a subscription to "config_entries/flow/subscribe".
     """
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(GUARD):
         while True:
             for card in await cards.get():
                 if card["type"] == "added" and card["flow"]["context"]["source"] == "reauth":

@@ -16,7 +16,7 @@ from tests.e2e.clients import PAGE, Camera, fetch, is_closed
 from tests.e2e.conftest import up_for_a_day
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ForwardOnScreen, Step, Ui
-from tests.e2e.waiting import until
+from tests.e2e.waiting import GUARD, until
 
 FIX = "/api/repairs/issues/fix"
 WAN = "urn:schemas-upnp-org:service:WANIPConnection:2"
@@ -127,7 +127,7 @@ async def test_a_camera_opens_its_own_port(
         await open_by_upnp(router, port, inside, EVIL[0])
         assert await fetch(port) == PAGE, "the whole internet may look"
         await look(ha, door.entry)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD):
             told = (await runs.get())["variables"]["trigger"]
     assert (told["external_ports"], told["internal_host"]) == (str(port), "127.0.0.1")
     assert told["description"] == EVIL[0]
@@ -207,7 +207,7 @@ async def test_adopted_closes_by_itself(
     assert not await asked(ha)
     assert await fetch(port) == PAGE
     await until(lambda: any(0 < row.lease <= 8 for row in router.mappings))
-    await ha.wait_for_state(switch, "off", within=30)
+    await ha.wait_for_state(switch, "off")
     assert await is_closed(port)
 
 

@@ -8,6 +8,7 @@ import pytest
 from lab.home_assistant import CommandError
 from lab.virtual_router import VirtualRouter
 from tests.e2e.ui import ForwardOnScreen, Ui
+from tests.e2e.waiting import GUARD
 
 OFFERED = {
     "trigger_platforms/subscribe": {
@@ -31,7 +32,7 @@ async def device_of(ui: Ui, forward: ForwardOnScreen) -> str:
 
 async def heard(events: asyncio.Queue[Any]) -> dict[str, Any]:
     """Return what the next run of a trigger gets to know."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GUARD):
         event: dict[str, Any] = await events.get()
     trigger: dict[str, Any] = event["variables"]["trigger"]
     return trigger
@@ -40,7 +41,7 @@ async def heard(events: asyncio.Queue[Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("subscription", OFFERED)
 async def test_the_editor_offers_them(ui: Ui, door: ForwardOnScreen, subscription: str) -> None:
     found: dict[str, Any] = {}
-    async with await ui.ha.subscribe(subscription) as events, asyncio.timeout(10):
+    async with await ui.ha.subscribe(subscription) as events, asyncio.timeout(GUARD):
         while not found.keys() >= OFFERED[subscription]:
             found |= await events.get()
     ours = {key for key in found if key.startswith("port_forward.")}

@@ -11,6 +11,7 @@ from lab.virtual_router import Fault, VirtualRouter, free_port
 from tests.e2e.clients import PAGE, Camera, fetch
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ForwardOnScreen, Ui
+from tests.e2e.waiting import GUARD
 
 NAME = "Jane's secret door"
 DESCRIPTION = "Tom's PlayStation 00:1A:2B:3C:4D:5E"
@@ -43,7 +44,7 @@ async def download(ha: RealHomeAssistant, door: ForwardOnScreen) -> dict[str, An
 
 async def system_information(ha: RealHomeAssistant) -> dict[str, Any]:
     """Open the page, and return its part about us."""
-    async with await ha.subscribe("system_health/info") as events, asyncio.timeout(15):
+    async with await ha.subscribe("system_health/info") as events, asyncio.timeout(GUARD):
         told = await events.get()
     assert told["type"] == "initial"
     part: dict[str, Any] = told["data"]["port_forward"]

@@ -15,7 +15,7 @@ from tests.e2e.clients import FRIEND, PAGE, Camera, camera, echo, fetch, is_clos
 from tests.e2e.conftest import shared
 from tests.e2e.log import LogBook
 from tests.e2e.ui import FORWARD_FLOW, ROUTER_FLOW, ForwardOnScreen, Ui
-from tests.e2e.waiting import until
+from tests.e2e.waiting import GUARD, until
 
 FIVE, SIX = "127.0.0.5", "127.0.0.6"
 CAMERA, NAS = "aa:bb:cc:00:00:05", "aa:bb:cc:00:00:06"
@@ -94,7 +94,7 @@ async def door(
 async def until_at(host: Camera, port: int) -> float:
     """Knock until `host` hears it, and return how many seconds that took."""
     began = time.perf_counter()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GUARD):
         while b"moved?" not in host.heard:
             await throw(port, b"moved?", FRIEND)
             await asyncio.sleep(0.005)
@@ -180,7 +180,7 @@ async def test_device_moves_while_home_assistant_is_killed(
     await ui.until_saved(door)
     # Home Assistant writes its registry 10 s later: it would not know the device any more.
     registry = ha.log.parent / ".storage" / "core.device_registry"
-    await until(lambda: registry.exists() and CAMERA in registry.read_text(), within=60)
+    await until(lambda: registry.exists() and CAMERA in registry.read_text())
     await ha.kill()
     assert await fetch(port) == PAGE
     await ha.start()

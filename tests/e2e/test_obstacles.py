@@ -3,8 +3,8 @@
 import pytest
 
 from lab.home_assistant import CommandError
-from lab.virtual_router import Fault, Quirk, VirtualRouter
-from tests.e2e.clients import Camera, free_range, is_closed
+from lab.virtual_router import Fault, Quirk, VirtualRouter, free_range
+from tests.e2e.clients import Camera, is_closed
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ForwardOnScreen, Ui
 

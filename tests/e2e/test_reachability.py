@@ -36,7 +36,7 @@ async def becomes(ui: Ui, forward: ForwardOnScreen, state: str) -> str:
     It may take two looks: one for the router's address, one for its state.
     """
     sensor = await entity(ui, forward, "reachable")
-    shown = await ui.ha.wait_for_state(sensor, state, within=60)
+    shown = await ui.ha.wait_for_state(sensor, state)
     return str(shown["attributes"]["reason"])
 
 

@@ -97,7 +97,7 @@ async def shorten(ui: Ui, door: ForwardOnScreen, **data: Any) -> None:
 async def looks(openwrt: OpenWrt, call: str, times: int) -> None:
     """Wait until the router was asked this often from now on."""
     before = openwrt.calls[call]
-    await until(lambda: openwrt.calls[call] >= before + times, within=40)
+    await until(lambda: openwrt.calls[call] >= before + times)
 
 
 async def lets_nobody_in(port: int) -> bool:
@@ -153,7 +153,7 @@ async def test_traffic_opens_a_port_to_the_device_that_causes_it(
         # Somebody else takes nothing over, and it goes on for longer than its time.
         tablet = await play(way, TABLET)
         first_end = end_of(openwrt)
-        await until(lambda: end_of(openwrt) > first_end + LINGER, within=60)
+        await until(lambda: end_of(openwrt) > first_end + LINGER)
         [rule] = openwrt.rules
         assert str(rule.host) == CONSOLE
         assert await fetch(port) == PAGE
@@ -203,7 +203,7 @@ async def test_what_is_closed_by_hand_stays_closed_until_it_is_caused_anew(
     await ha.kill()
     end = end_of(openwrt)
     assert end <= datetime.now(UTC) + LINGER
-    await until(lambda: datetime.now(UTC) >= end + timedelta(seconds=1), within=20)
+    await until(lambda: datetime.now(UTC) >= end + timedelta(seconds=1))
     with pytest.raises(ConnectionResetError):
         await fetch(port)
     await ha.start()
@@ -211,7 +211,7 @@ async def test_what_is_closed_by_hand_stays_closed_until_it_is_caused_anew(
     assert await fetch(port) == PAGE
     playing.close()
     await playing.wait_closed()
-    await ha.wait_for_state(door.switch, "off", within=30)
+    await ha.wait_for_state(door.switch, "off")
     assert await lets_nobody_in(port)
 
 
@@ -234,14 +234,14 @@ async def test_an_entity_opens_a_port_on_any_router(
         )
         # Helpers are written some seconds after they were made.
         helpers = ha.log.parent / ".storage" / "input_boolean"
-        await until(lambda: helpers.exists() and str(port) in helpers.read_text(), within=30)
+        await until(lambda: helpers.exists() and str(port) in helpers.read_text())
         await shorten(ui, door, linger={"seconds": LINGER.seconds})
         assert await is_closed(port)
         await ha.call("input_boolean", "turn_on", entity_id=visit)
         await ha.wait_for_state(door.switch, "on")
         assert await fetch(port) == PAGE
         await ha.call("input_boolean", "turn_off", entity_id=visit)
-        await ha.wait_for_state(door.switch, "off", within=20)
+        await ha.wait_for_state(door.switch, "off")
         assert await is_closed(port)
         assert not router.mappings
     finally:

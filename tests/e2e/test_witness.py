@@ -9,8 +9,8 @@ import pytest
 
 from custom_components.port_forward.routers.upnp import UpnpRouter, survey
 from lab.home_assistant import CommandError
-from lab.virtual_router import VirtualRouter, free_port
-from tests.e2e.clients import FRIEND, PAGE, Camera, fetch, free_range, is_closed
+from lab.virtual_router import VirtualRouter, free_port, free_range
+from tests.e2e.clients import FRIEND, PAGE, Camera, fetch, is_closed
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ForwardOnScreen, Ui
 

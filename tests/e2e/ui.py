@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.home_assistant import RealHomeAssistant
-from tests.e2e.waiting import until
+from tests.e2e.waiting import GUARD, until
 
 _ENTRIES = "/api/config/config_entries"
 ROUTER_FLOW = f"{_ENTRIES}/flow"
@@ -60,7 +60,7 @@ class Ui:
         `cards` is a subscription to "config_entries/flow/subscribe"; without a
         `unique_id` it is the first card of any router.
         """
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD):
             while True:
                 for card in await cards.get():
                     if card["type"] == "removed" or card["flow"]["handler"] != "port_forward":
@@ -218,7 +218,7 @@ class Ui:
 
         `activities` is a subscription to the events of the type "port_forward_activity".
         """
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(GUARD):
             while (told := (await activities.get())["data"])["kind"] != kind:
                 pass
         return dict(told)
@@ -249,7 +249,7 @@ class Ui:
         changed = "entity_registry_updated"
         async with (
             await self.ha.subscribe("subscribe_events", event_type=changed) as events,
-            asyncio.timeout(10),
+            asyncio.timeout(GUARD),
         ):
             while True:
                 for row in await self.ha.command("config/entity_registry/list"):
@@ -274,7 +274,7 @@ async def until_reloaded(changes: asyncio.Queue[Any], entry: str) -> None:
     `changes` is a subscription to "config_entries/subscribe".
     """
     states: list[str] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GUARD):
         # "loaded" is old news until it has been unloaded.
         while "unload_in_progress" not in states or states[-1] != "loaded":
             states += [

@@ -5,8 +5,11 @@ from collections.abc import Callable
 
 LOOK_EVERY = 0.02
 
+GUARD = 60
+"""Seconds after which what does not come never will: a guard measures nothing, so it is patient."""
 
-async def until(condition: Callable[[], object], within: float = 10) -> None:
+
+async def until(condition: Callable[[], object], within: float = GUARD) -> None:
     """Wait until `condition` holds; raises TimeoutError after `within` seconds.
 
     For files and counters only: whatever can be awaited should be.

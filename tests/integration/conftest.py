@@ -238,6 +238,6 @@ async def refresh(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 async def arrived(router: VirtualRouter, action: str, times: int) -> None:
     """Wait until the router has been asked this often."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while router.requests[action] < times:  # noqa: ASYNC110  it counts and tells nobody
             await asyncio.sleep(0)

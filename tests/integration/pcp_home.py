@@ -112,7 +112,7 @@ class PcpHome:
         stop = async_track_state_change_event(self.hass, entity_id, look)
         try:
             yield
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await done.wait()
         finally:
             stop()

@@ -50,7 +50,7 @@ class Device:
         """Wait until it was tried so often, and no more often."""
         for _ in range(20):
             await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.visits < times:  # noqa: ASYNC110  it counts and tells nobody
                 await asyncio.sleep(0)
         assert self.visits == times

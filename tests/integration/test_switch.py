@@ -1,13 +1,16 @@
 """The switch shows what the router holds, and changes it."""
 
+from datetime import timedelta
+
 import pytest
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from homeassistant.util import dt as dt_util
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.port_forward.const import DOMAIN
-from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
+from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port, free_range
 
 from .conftest import (
     add_forward,
@@ -48,8 +51,9 @@ async def test_on_opens_and_off_closes(
 
 
 async def test_a_range_of_both_protocols_for_one_source(
-    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry
 ) -> None:
+    external_port = free_range(2)
     ports = f"{external_port}-{external_port + 1}"
     add_forward(
         hass,
@@ -262,6 +266,9 @@ async def test_a_command_writes_the_states_of_no_other_forward(
     for name in ("Camera", "Plex"):
         add_forward(hass, entry, forward_data(free_port()), title=name)
     await set_up(hass, entry)
+    # Both targets are tried soon after the start, which a slow machine would reach in between.
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=10))
+    await hass.async_block_till_done(wait_background_tasks=True)
     before = {state.entity_id: state.last_reported for state in hass.states.async_all()}
     await switch(hass, "turn_on")
     await switch(hass, "turn_off")

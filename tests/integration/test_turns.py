@@ -72,7 +72,7 @@ async def test_a_script_that_is_stopped_leaves_nothing_half_done(
     await arrived(router, asked, 1)
     await hass.services.async_call("script", "turn_off", {"entity_id": "script.run"}, blocking=True)
     await hass.async_block_till_done()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while two.runtime_data.keeper._turns.is_taken:  # noqa: ASYNC110  it tells nobody
             await asyncio.sleep(0)
     if action == "open":

@@ -8,7 +8,7 @@ from typing import override
 import pytest
 import pytest_socket
 
-from lab.virtual_router import VirtualRouter
+from lab.virtual_router import VirtualRouter, free_port
 from tests.lab.control_point import ControlPoint
 
 HOSTS = [
@@ -80,8 +80,8 @@ class Inside(asyncio.DatagramProtocol):
 async def inside() -> AsyncIterator[Inside]:
     """A host inside the home."""
     host = Inside()
-    server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
-    host.port = server.sockets[0].getsockname()[1]
+    host.port = free_port()  # for both: what is free for TCP may be somebody's for UDP
+    server = await asyncio.start_server(host.serve, "127.0.0.1", host.port)
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: host, local_addr=("127.0.0.1", host.port)
     )

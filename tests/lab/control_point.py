@@ -170,7 +170,7 @@ async def talk(port: int, line: bytes, *, source: str = "127.0.0.1") -> bytes:
     try:
         writer.write(line)
         writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await reader.read()
     finally:
         writer.close()

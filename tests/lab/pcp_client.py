@@ -54,7 +54,7 @@ class PcpClient(asyncio.DatagramProtocol):
         self.transport.sendto(data, self.server)
 
     async def receive(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             data, sender = await self.arrived.get()
         assert sender[:2] == self.server
         return data

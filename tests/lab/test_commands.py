@@ -21,14 +21,14 @@ async def start(*arguments: str) -> tuple[asyncio.subprocess.Process, str]:
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return process, (await process.stdout.readline()).decode()
 
 
 async def end(process: asyncio.subprocess.Process, number: signal.Signals) -> str:
     """Send a signal and give back the rest of what was printed; nothing may be wrong."""
     process.send_signal(number)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         out, err = await process.communicate()
     assert err == b""
     assert process.returncode == 0

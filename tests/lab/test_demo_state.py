@@ -18,7 +18,7 @@ from lab.demo.state import (
     is_free,
     new_memory,
 )
-from lab.virtual_router import free_port
+from lab.virtual_router import free_range
 
 ROLES = [field.name for field in fields(Ports)]
 
@@ -92,9 +92,7 @@ def test_a_home_assistant_that_was_left_behind_is_named(state: State) -> None:
 
 def free_row() -> int:
     """Find a port that is free like the three above it."""
-    return next(
-        base for base in iter(free_port, 0) if all(map(is_free, range(base, base + len(ROLES))))
-    )
+    return free_range(len(ROLES))
 
 
 def ports_from(base: int) -> Ports:

@@ -73,7 +73,7 @@ async def test_what_a_killed_process_left_is_removed(network: HomeNetwork) -> No
     assert name not in found
     assert network.router.name in found
     assert not (names.FILES / name).exists()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while _runs(int(daemon)):  # noqa: ASYNC110  nobody tells us: it is not our child
             await asyncio.sleep(0.02)
 

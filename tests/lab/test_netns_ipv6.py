@@ -63,7 +63,7 @@ async def read_all(
     with closing(namespace.socket(socket.SOCK_STREAM, family)) as sock:
         if source:
             sock.bind((source, 0))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await loop.sock_connect(sock, (host, port))
             await loop.sock_sendall(sock, data)
             answer = b""
@@ -191,7 +191,7 @@ async def test_leases_end(network: HomeNetwork, router: RealRouter) -> None:
     late = await add(network.camera, InternalPort=8083)
     await call(network.camera, "UpdatePinhole", updated | {"NewLeaseTime": 1})
     assert await add(network.camera, InternalPort=8083, LeaseTime=1) == late
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(left := await kernel_pinholes(network.router)) > 1:  # noqa: ASYNC110  nobody tells us
             await asyncio.sleep(0.1)
     # 2.3.1 counts the lease of what is added again from the wrong moment.

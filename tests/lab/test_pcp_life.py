@@ -91,7 +91,10 @@ async def test_announcements() -> None:
         Listener, local_addr=("127.0.0.1", 0)
     )
     target = transport.get_extra_info("sockname")
-    async with asyncio.timeout(5), VirtualRouter(upnp=False, pcp=Pcp(announce_to=target)) as router:
+    async with (
+        asyncio.timeout(60),
+        VirtualRouter(upnp=False, pcp=Pcp(announce_to=target)) as router,
+    ):
 
         async def hear_both(octet: int) -> None:
             sender = ("127.0.0.1", router.pcp_port)
@@ -126,7 +129,10 @@ async def test_announcements_by_multicast() -> None:
     transport, listener = await asyncio.get_running_loop().create_datagram_endpoint(
         Listener, sock=sock
     )
-    async with asyncio.timeout(5), VirtualRouter(upnp=False, pcp=Pcp(announce_to=target)) as router:
+    async with (
+        asyncio.timeout(60),
+        VirtualRouter(upnp=False, pcp=Pcp(announce_to=target)) as router,
+    ):
         sender = ("127.0.0.1", router.pcp_port)
         assert await listener.heard.get() == (bytes.fromhex("0280") + bytes(22), sender)
     transport.close()
@@ -248,7 +254,7 @@ async def test_late(router: VirtualRouter, client: PcpClient) -> None:
 async def test_from_elsewhere(router: VirtualRouter, client: PcpClient) -> None:
     router.fault(UdpFault.ELSEWHERE)
     client.send(ADDRESS)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         data, sender = await client.arrived.get()
     assert data[:4] == bytes.fromhex("0080 0000")
     assert sender == ("127.0.0.77", router.pcp_port)

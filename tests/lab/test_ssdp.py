@@ -29,7 +29,7 @@ class Listener(asyncio.DatagramProtocol):
         self.messages.put_nowait((start, headers, addr))
 
     async def get(self) -> Message:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.messages.get()
 
     async def all(self) -> list[Message]:

@@ -11,6 +11,7 @@ from typing import override
 
 from ..faults import FaultBox
 from ..pinhole import Ipv6, PinholeTable
+from ..ports import free_port
 from ..quirks import Quirk, UdpFault
 from ..wan import WanConnection, rows_at_most
 from . import natpmp, packet
@@ -91,7 +92,8 @@ class PcpServer:
             # So that announcements go out where the clients are.
             interface = socket.inet_aton(self._host)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
-            sock.bind((self._host, self.port))
+            # As the ports of UPnP: not of the range that Linux gives away.
+            sock.bind((self._host, self.port or free_port(self._host)))
         except OSError:
             sock.close()
             raise

@@ -13,6 +13,7 @@ from lab.netns import HomeNetwork, RealRouter
 from lab.netns.network import FRIEND6, HOME_ASSISTANT, HOME_ASSISTANT6, ROUTER
 from tests.e2e.clients import PAGE, Camera, Internet, camera, echo, fetch, is_closed
 from tests.e2e.ui import ROUTER_FLOW, Added, ForwardOnScreen, Ui
+from tests.e2e.waiting import GUARD
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ async def test_router_closes_what_home_assistant_left_behind(
     await ha.kill()
     assert await fetch(own.port, on=internet6) == PAGE
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD):
         for on in (internet, internet6):
             while not await is_closed(own.port, on):  # noqa: ASYNC110  a port does not tell
                 await asyncio.sleep(0.1)

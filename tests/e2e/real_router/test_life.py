@@ -12,6 +12,7 @@ from lab.netns.witness import kernel_rows
 from tests.e2e.clients import PAGE, Camera, Internet, echo, fetch, is_closed
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ForwardOnScreen, Ui
+from tests.e2e.waiting import GUARD
 
 MANY = 130
 """Rows that kill miniupnpd 2.3.1 when they are asked for at once (Q23)."""
@@ -68,7 +69,7 @@ async def test_router_closes_what_home_assistant_left_behind(
     await ha.kill()
     assert await fetch(port, on=internet) == PAGE
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD):
         while not await is_closed(port, internet):  # noqa: ASYNC110  a port does not tell
             await asyncio.sleep(0.1)
     assert await kernel_rows(router) == []

@@ -196,7 +196,7 @@ async def test_leases(client: Client, lease: Lease, shown: str, *, stays: bool) 
     _, body = await client.specific(8080)
     assert f"<NewLeaseDuration>{shown}</NewLeaseDuration>" in body
     if not stays:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await client.box.sharing.expired.wait()
     assert bool(client.box.sharing.rows) is stays
 

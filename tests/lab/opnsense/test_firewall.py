@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from lab.opnsense import Fault, OPNsense
-from lab.virtual_router import free_port
+from lab.virtual_router import free_port, free_range
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
@@ -85,7 +85,7 @@ async def test_rules_that_let_nobody_in(
 
 
 async def test_a_range_keeps_its_order(client: Client, inside: Inside) -> None:
-    first = free_port()
+    first = free_range(5)
     fields = leads_to(inside, first, local_port=str(inside.port - 2))
     await client.add(**{**fields, "destination": {"port": f"{first}-{first + 4}"}})
     await client.post("apply")

@@ -17,7 +17,7 @@ from lab.netns.witness import kernel_rows, upnpc
 from tests.home_network import home_network, let_through
 
 from .subject import Row, Subject
-from .virtual import TIMEOUT
+from .virtual import TIMEOUT, TIMEOUT_OF_UDP
 
 
 class Real(Subject):
@@ -95,7 +95,7 @@ async def by_upnp(session: aiohttp.ClientSession) -> AsyncIterator[Real]:
 async def by_pcp(_: aiohttp.ClientSession) -> AsyncIterator[Real]:
     """Start it, to be spoken to by PCP."""
     async with _miniupnpd() as (network, router):
-        yield Real(network, router, CAMERA, lambda: PcpRouter(ROUTER, timeout=TIMEOUT))
+        yield Real(network, router, CAMERA, lambda: PcpRouter(ROUTER, timeout=TIMEOUT_OF_UDP))
 
 
 @asynccontextmanager
@@ -107,7 +107,7 @@ async def by_natpmp(_: aiohttp.ClientSession) -> AsyncIterator[Real]:
             network,
             router,
             HOME_ASSISTANT,
-            lambda: PcpRouter(ROUTER, learned=learned, timeout=TIMEOUT),
+            lambda: PcpRouter(ROUTER, learned=learned, timeout=TIMEOUT_OF_UDP),
         )
 
 

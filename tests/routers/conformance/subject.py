@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, ip_network
 
 from custom_components.port_forward.routers.model import Forward, PortRange, Protocol
 from custom_components.port_forward.routers.router import Router
-from lab.virtual_router import free_port
+from lab.virtual_router import free_port, free_range
 
 HOUR = timedelta(hours=1)
 BOTH = (Protocol.TCP, Protocol.UDP)
@@ -76,6 +76,10 @@ class Subject(ABC):
         """Return a port that nobody has, neither outside nor inside."""
         return free_port()
 
+    def free_range(self, length: int) -> int:
+        """Return the first of so many such ports in a row."""
+        return free_range(length)
+
     def forward(
         self,
         external: int | PortRange | None = None,
@@ -118,7 +122,7 @@ class Subject(ABC):
             client.bind((source or self.friend, 0))
             loop = asyncio.get_running_loop()
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await loop.sock_connect(client, self.outside(port))
                     return await loop.sock_recv(client, 16) == GREETING
             except OSError:

@@ -15,8 +15,9 @@ from lab.virtual_router.pcp import Pcp
 from .on_loopback import OnLoopback
 from .subject import Row
 
-# Seconds that a request may take where the router is silent.
-TIMEOUT = 1.0
+# Seconds that a request may take. By UDP it is what a silent router costs.
+TIMEOUT = 10.0
+TIMEOUT_OF_UDP = 2.0
 
 
 class Virtual(OnLoopback):
@@ -74,7 +75,7 @@ class VirtualPcp(Virtual):
 
     @override
     def another_driver(self) -> Router:
-        return PcpRouter(f"127.0.0.1:{self.router.pcp_port}", timeout=TIMEOUT)
+        return PcpRouter(f"127.0.0.1:{self.router.pcp_port}", timeout=TIMEOUT_OF_UDP)
 
 
 class VirtualNatPmp(VirtualPcp):

@@ -9,7 +9,7 @@ import pytest
 from custom_components.port_forward.routers.model import Leases, Listing, PortRange, Protocol
 from custom_components.port_forward.routers.opnsense import from_settings
 from lab.opnsense import Privilege
-from lab.virtual_router import free_port
+from lab.virtual_router import free_port, free_range
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
@@ -120,7 +120,7 @@ async def test_rows_of_all_kinds(home: Home) -> None:
 
 
 async def test_both_protocols_and_a_range_in_one_rule(home: Home) -> None:
-    first = free_port()
+    first = free_range(3)
     ports, inner = PortRange(first=first, last=first + 2), PortRange(first=9000, last=9002)
     both = (Protocol.UDP, Protocol.TCP)
     wanted = forward(ports, internal=inner, protocols=both)

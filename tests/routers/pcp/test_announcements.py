@@ -44,7 +44,7 @@ class Home:
         assert self._server.transport
         self._server.transport.sendto(packet, (HOST, self._port))
 
-    async def hears(self, packet: bytes, *, within: float = 5) -> bool:
+    async def hears(self, packet: bytes, *, within: float = 60) -> bool:
         """Announce it, and tell whether that is news."""
         self._told.clear()
         self.announce(packet)

@@ -18,7 +18,7 @@ from custom_components.port_forward.routers.model import (
     Protocol,
 )
 from custom_components.port_forward.routers.upnp import UpnpRouter
-from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, Wan, free_port
+from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, Wan, free_port, ports
 
 HOUR = timedelta(hours=1)
 PERMANENT = timedelta(0)
@@ -110,8 +110,8 @@ def forward(
 
 
 def free_range(length: int) -> PortRange:
-    """Find ports in a row that nobody has: where one is free, the next ones mostly are."""
-    first = free_port()
+    """Find ports in a row that nobody has."""
+    first = ports.free_range(length)
     return PortRange(first=first, last=first + length - 1)
 
 
