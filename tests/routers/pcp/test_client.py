@@ -208,12 +208,26 @@ async def test_the_version_is_known_again_after_a_restart(server: FakeServer) ->
 
 
 async def test_a_router_that_was_replaced(server: FakeServer, driver: PcpRouter) -> None:
-    await driver.connect()
+    held = await driver.open(forward(), HOUR)
     server.speaks_pcp = False
+    server.rows.clear()
     with pytest.raises(ProtocolError):
-        await driver.snapshot()
-    await driver.snapshot()
+        await driver.snapshot(held)
+    assert not (await driver.snapshot(held)).mappings
     assert driver.learned["version"] == "0"
+
+
+async def test_a_router_that_was_replaced_by_one_that_is_silent_on_pcp(server: FakeServer) -> None:
+    driver = PcpRouter(server.url, timeout=1)
+    held = await driver.open(forward(), HOUR)
+    server.rows.clear()
+    server.silent_on_pcp = True
+    with pytest.raises(RouterTimeoutError):
+        await driver.snapshot(held)
+    assert not (await driver.snapshot(held)).mappings
+    assert driver.learned["version"] == "0"
+    await driver.open(forward(), HOUR, ours=held)
+    assert server.mapped() == {("tcp", 8080, HOST, 8080)}
 
 
 def other_nonce(answer: bytes) -> bytes:

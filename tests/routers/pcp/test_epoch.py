@@ -124,11 +124,24 @@ def test_one_clock_that_agrees_is_enough(asleep: str) -> None:
     assert not watch.see(8200)
 
 
-def test_each_version_has_an_epoch_of_its_own() -> None:
+def test_who_speaks_another_version_is_another_server() -> None:
     watch = Watch()
     watch.see(1000)
-    assert not watch.see(3, version=NATPMP)
-    assert not watch.see(1000)
+    assert watch.see(1000, version=NATPMP)
+    assert not watch.see(1060, version=NATPMP, after=60)
+
+
+def test_after_any_jump_nothing_is_known_of_the_sources() -> None:
+    """Believed or not: another router may have answered."""
+    watch = Watch()
+    watch.see(100000)
+    for epoch in (5, 100000, 5, 100000, 5):
+        watch.learned["filter"] = "yes"
+        watch.see(epoch, after=1)
+        assert "filter" not in watch.learned
+    watch.learned["filter"] = "yes"
+    watch.see(6, after=1)
+    assert watch.learned["filter"] == "yes"
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,50 @@ async def test_a_server_without_filters_opens_nothing(
     assert driver.capabilities.allowed_source is False
 
 
+@pytest.mark.parametrize("looked_at", [True, False])
+@pytest.mark.parametrize("renewal", [True, False])
+async def test_another_server_without_filters_takes_its_place(
+    server: FakeServer, driver: PcpRouter, *, looked_at: bool, renewal: bool
+) -> None:
+    """What the one before could do says nothing of it, even if its first word is a yes."""
+    wanted = forward(source=SOURCE)
+    held = await driver.open(wanted, HOUR)
+    server.rows.clear()
+    server.epoch, server.knows_filter = 3, "ignores"
+    if looked_at:
+        await driver.snapshot(held)
+    ours = held if renewal else ()
+    for _ in range(2):
+        with pytest.raises(NotPermittedError) as error:
+            await driver.open(wanted, HOUR, ours=ours)
+        assert error.value.reason is Refusal.SOURCE_IGNORED
+        assert error.value.left == ()
+        assert not server.rows
+    assert driver.capabilities.allowed_source is False
+
+
+async def test_a_renewal_that_is_not_limited_any_more_is_taken_back(
+    server: FakeServer, driver: PcpRouter
+) -> None:
+    wanted = forward(source=SOURCE)
+    held = await driver.open(wanted, HOUR)
+    server.echoes_options = False
+    with pytest.raises(NotPermittedError):
+        await driver.open(wanted, HOUR, ours=held)
+    assert not server.rows
+
+
+async def test_the_same_server_after_a_restart_is_asked_again(
+    server: FakeServer, driver: PcpRouter
+) -> None:
+    wanted = forward(source=SOURCE)
+    held = await driver.open(wanted, HOUR)
+    server.rows.clear()
+    server.epoch = 3
+    await driver.open(wanted, HOUR, ours=held)
+    assert [len(row.filters) for row in server.rows.values()] == [1]
+
+
 async def test_a_server_that_counts_the_filter_of_each_renewal(
     server: FakeServer, driver: PcpRouter
 ) -> None:

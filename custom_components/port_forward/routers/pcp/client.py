@@ -47,6 +47,8 @@ class Client:
         self._server = server
         self._find_server6 = find_server6
         self._version = version
+        # Silent on PCP, it may be another router by now, one of those that know only NAT-PMP.
+        self._was_silent = False
         self._on_epoch = on_epoch
         self._exchange = Exchange(timeout=timeout)
 
@@ -73,8 +75,9 @@ class Client:
 
     async def speaks(self) -> Version:
         """Return the version that the router speaks, and find it out where it is not known."""
-        if self._version is None:
+        if self._version is None or self._was_silent:
             self._version = await self.negotiate()
+            self._was_silent = False
         return self._version
 
     async def negotiate(self) -> Version:
@@ -229,6 +232,9 @@ class Client:
         except OtherVersionError as error:
             self._version = None
             raise ProtocolError(host=self.host, detail=str(error)) from error
+        except RouterTimeoutError:
+            self._was_silent = self._version is Version.PCP
+            raise
 
 
 def _read(data: bytes, opcode: int) -> packets.Reply:

@@ -22,6 +22,7 @@ from ..model import (
 from ..router import Router
 from .announcements import ANNOUNCEMENT_PORT, listening
 from .client import Client, Version
+from .epoch import FILTER
 from .exchange import TIMEOUT, Server
 from .gateway6 import find_server6
 from .grant import Grant, nonces
@@ -29,7 +30,7 @@ from .mapper import Mapper
 from .natpmp_mapper import NatPmpMapper
 from .opening import Opening
 from .packets import Result
-from .pcp_mapper import FILTER, THIRD_PARTY, PcpMapper
+from .pcp_mapper import THIRD_PARTY, PcpMapper
 from .planning import as_known, plan_of
 from .refusal import not_permitted, other_address
 from .removal import Removal

@@ -11,8 +11,10 @@ from . import natpmp, packets
 _LOGGER = logging.getLogger(__name__)
 
 BOOT = "boot"
+FILTER = "filter"
 _LAST_EPOCH = "last_epoch"
-"""Keys of `learned`: what `Epochs.boot` is, and the last epoch: version, seconds, when that was."""
+"""Keys of `learned`: what `Epochs.boot` is; whether the server limits the source, `yes`, `no`, or
+`ignored`; and the last epoch: version, seconds, when that was."""
 
 _JUMPS_BELIEVED = 3
 _STEADY_AGAIN = 5
@@ -55,7 +57,9 @@ class Epochs:
     """What the epochs of one server tell, from reply to reply and over restarts of ours.
 
     `boot` names the time since the server last lost its mappings: it is
-    another one afterwards. It is kept in `learned`, with the last epoch.
+    another one afterwards. It is kept in `learned`, with the last epoch. With
+    any jump, believed or not, it may be another router that answers: it has to
+    be asked again whether it limits the source.
     """
 
     def __init__(self, learned: MutableMapping[str, str], on_loss: Callable[[], None]) -> None:
@@ -85,17 +89,19 @@ class Epochs:
         The time that passed is taken from two clocks, and one that agrees is
         enough: the monotonic one stands still while the machine sleeps, the
         wall's is set after the start of a machine that has none of its own.
-        Another version of the protocol has an epoch of its own.
+        Who speaks another version of the protocol than before is another server.
         """
         last = self._last
         self._last = _Seen(version=version, epoch=epoch, monotonic=monotonic, wall=wall)
         self._learned[_LAST_EPOCH] = f"{version} {epoch} {wall.isoformat()}"
-        if last is None or last.version != version:
+        if last is None:
             return
         elapsed = [(wall - last.wall).total_seconds()]
         if last.monotonic is not None:
             elapsed.append(monotonic - last.monotonic)
-        if any(_CHECKS[version](last.epoch, epoch, max(0.0, passed)) for passed in elapsed):
+        if last.version == version and any(
+            _CHECKS[version](last.epoch, epoch, max(0.0, passed)) for passed in elapsed
+        ):
             self._steady += 1
             if self._steady >= _STEADY_AGAIN:
                 self._jumps = 0
@@ -104,6 +110,7 @@ class Epochs:
 
     def _take_jump(self, before: int, now: int) -> None:
         """One that goes back and forth tells nothing: two servers may share an address."""
+        self._learned.pop(FILTER, None)
         self._jumps, self._steady = self._jumps + 1, 0
         if self._jumps <= _JUMPS_BELIEVED:
             self.renew_boot()

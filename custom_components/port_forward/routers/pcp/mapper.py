@@ -55,6 +55,13 @@ class Mapper(ABC):
         """
 
     @abstractmethod
+    async def confirm(self, granted: PortMapping) -> None:
+        """Make sure that the one who granted it heeds what limits it; raises RouterError.
+
+        It may be another router than the one that `prepare` asked.
+        """
+
+    @abstractmethod
     async def release(self, mapping: PortMapping) -> Kept | None:
         """Remove `mapping`; None when it is gone, or never was. Raises RouterError."""
 

@@ -59,6 +59,10 @@ class NatPmpMapper(Mapper):
         )
 
     @override
+    async def confirm(self, granted: PortMapping) -> None:
+        """Nothing limits a mapping of this protocol."""
+
+    @override
     async def release(self, mapping: PortMapping) -> Kept | None:
         """Remove it by its internal port (RFC 6886 section 3.4).
 

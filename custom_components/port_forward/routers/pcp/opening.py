@@ -78,12 +78,22 @@ class Opening:
             # Without an answer, it may have been done all the same.
             self._note_made(wanted, stood=stood)
             raise
-        # Another port is another mapping, whatever stood before.
-        self._note_made(
-            wanted, stood=stood and granted.external_port == wanted.external_ports.first
-        )
+        try:
+            await self._mapper.confirm(wanted)
+        except RouterError:
+            self._note_made(wanted, stood=False)  # It may let everybody in by now.
+            raise
+        self._note_made(wanted, stood=stood and self._is_as_before(wanted, granted))
         self._check(wanted, granted)
         return self._as_granted(wanted, granted)
+
+    def _is_as_before(self, wanted: PortMapping, granted: Granted) -> bool:
+        """Tell whether what stood before is what stands now.
+
+        With a new epoch nothing stood; another port, or no limit, is another mapping.
+        """
+        same_port = granted.external_port == wanted.external_ports.first
+        return same_port and not granted.unheeded and self._stands(wanted)
 
     def _note_made(self, wanted: PortMapping, *, stood: bool) -> None:
         if not stood:

@@ -10,6 +10,7 @@ from ..errors import NotClosedError, ProtocolError, Refusal, RouterError
 from ..model import PortMapping, Protocol
 from . import natpmp
 from .client import Client
+from .epoch import FILTER
 from .grant import Grant
 from .mapper import Ask, Granted, Kept, Mapper, internal_port, longest
 from .packets import (
@@ -27,7 +28,6 @@ from .packets import (
 from .refusal import explain, not_permitted
 
 THIRD_PARTY = "third_party"
-FILTER = "filter"
 PREFER_FAILURE = "prefer_failure"
 """Keys of `learned`: whether the server knows an option, `yes`, `no`, or `ignored`."""
 
@@ -155,15 +155,26 @@ class PcpMapper(Mapper):
         return reply
 
     def _unheeded(self, limits: tuple[Option, ...], reply: Reply) -> Refusal | None:
-        """Return the limit that the server has passed over: it repeats what it heeds (7.3)."""
+        """Return the limit that the server has passed over: it repeats what it heeds (7.3).
+
+        That it heeds a filter has been found out before: some repeat what they do not.
+        """
         unheeded = None
         for limit in limits:
-            third_party = isinstance(limit, ThirdParty)
             heeded = limit in reply.options
-            self._learned[THIRD_PARTY if third_party else FILTER] = "yes" if heeded else "ignored"
-            if not heeded:
-                unheeded = Refusal.OWN_HOST_ONLY if third_party else Refusal.SOURCE_IGNORED
+            if isinstance(limit, ThirdParty):
+                self._learned[THIRD_PARTY] = "yes" if heeded else "ignored"
+                unheeded = unheeded if heeded else Refusal.OWN_HOST_ONLY
+            elif not heeded:
+                self._learned[FILTER] = "ignored"
+                unheeded = Refusal.SOURCE_IGNORED
         return unheeded
+
+    @override
+    async def confirm(self, granted: PortMapping) -> None:
+        """Find out anew whether the server limits the source, where its answer had a new epoch."""
+        if granted.allowed_source:
+            await self._check_filter(await self._request(granted), granted)
 
     @override
     async def release(self, mapping: PortMapping) -> Kept | None:
