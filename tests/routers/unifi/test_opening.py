@@ -9,10 +9,12 @@ from custom_components.port_forward.routers.errors import (
     NotPermittedError,
     PortConflictError,
     Refusal,
+    RouterError,
 )
 from custom_components.port_forward.routers.model import Leases, Listing, PortRange
 from custom_components.port_forward.routers.rule_texts import rule_id_of
-from lab.unifi import Habit
+from lab.unifi import Fault, Habit
+from lab.unifi.api import FORWARDS
 from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
@@ -315,6 +317,23 @@ async def test_our_document_goes_when_it_cannot_be_mended(session: aiohttp.Clien
         home.controller.habits.add(Habit.LIMIT_DROPPED)
         with pytest.raises(NotMappedError):
             await home.driver.open(wanted, HOUR, ours=granted)
+        assert not home.controller.forwards
+
+
+async def test_our_document_that_can_neither_be_mended_nor_deleted_is_left_to_the_ledger(
+    session: aiohttp.ClientSession,
+) -> None:
+    """It is open to all."""
+    async with home_with(session) as home:
+        wanted = forward(source="192.0.2.1/32")
+        granted = await home.driver.open(wanted, HOUR)
+        await home.controller.change(rule_id_of(granted[0]), src_limiting_enabled=False)
+        home.controller.habits.add(Habit.LIMIT_DROPPED)
+        home.controller.fault(Fault.SERVER_ERROR, f"DELETE {FORWARDS}")
+        with pytest.raises(RouterError) as error:
+            await home.driver.open(wanted, HOUR)
+        assert error.value.left == home.driver.plan(wanted)
+        await home.driver.close(*error.value.left)
         assert not home.controller.forwards
 
 

@@ -76,9 +76,12 @@ class Opening:
         """Change our document to what it has to be; if it becomes something else, it goes."""
         try:
             await self._change(row)
-            return await self._held(self._values)
+            try:
+                return await self._held(self._values)
+            except NotMappedError:
+                await self._api.delete(id_of(row))
+                raise
         except NotMappedError:
-            await self._api.delete(id_of(row))
             raise
         except RouterError as error:
             error.left = (self._wanted,)
