@@ -1,5 +1,6 @@
 """Opening and closing: what stands on the router, who gets in, and for how long."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import aiohttp
@@ -297,6 +298,26 @@ async def test_a_chain_that_is_jumped_to_counts(session: aiohttp.ClientSession) 
         await home.router.add(NAT, chain="dstnat", action="jump", jump_target="mine")
         with pytest.raises(PortConflictError):
             await home.driver.open(wanted, HOUR)
+
+
+async def test_somebody_is_faster_between_look_and_add(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their rule stands first and decides: ours would show as open what leads to theirs."""
+    async with home_with(session) as home:
+        wanted = forward()
+        add = home.router.nat.add
+
+        def theirs_first(values: Mapping[str, str]) -> dict[str, str]:
+            monkeypatch.undo()
+            add({key.replace("_", "-"): value for key, value in theirs(wanted).items()})
+            return add(values)
+
+        monkeypatch.setattr(home.router.nat, "add", theirs_first)
+        with pytest.raises(PortConflictError) as error:
+            await home.driver.open(wanted, HOUR)
+        assert error.value.left == ()
+        assert [rule["comment"] for rule in home.rules()] == [theirs(wanted)["comment"]]
 
 
 async def test_both_protocols_or_none(session: aiohttp.ClientSession) -> None:

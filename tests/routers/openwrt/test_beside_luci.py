@@ -83,6 +83,24 @@ async def test_somebody_who_applies_between_our_steps(home: Home) -> None:
     assert set(home.sections) == {"nas", granted.id}
 
 
+async def test_somebody_is_faster_between_look_and_apply(home: Home) -> None:
+    """Their section stands first and decides: ours would show as open what leads to theirs."""
+    wanted = forward()
+    uci = home.router.ubus.objects["uci"]
+    apply = uci["apply"]
+
+    async def theirs_first(*args):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN202
+        uci["apply"] = apply
+        await home.router.luci_edit(nas=redirect(wanted.external_ports.first))
+        return await apply(*args)
+
+    uci["apply"] = theirs_first
+    with pytest.raises(PortConflictError) as caught:
+        await home.driver.open(wanted, HOUR)
+    assert caught.value.left == ()
+    assert home.sections == ["nas"]
+
+
 async def test_a_session_that_is_somebody_elses_is_not_used(
     session: aiohttp.ClientSession,
 ) -> None:
@@ -217,7 +235,7 @@ async def test_a_rule_that_was_edited_before_it_is_switched_on_is_off_again(
     home: Home, call: str
 ) -> None:
     """What we switched on then leads where nobody has asked for."""
-    await home.router.luci_edit(nas=redirect(8080, enabled="0"))
+    await home.router.luci_edit(nas=redirect(free_port(), enabled="0"))
     row = (await home.shown())["nas"]
     user = home.router.luci()
     uci = home.router.ubus.objects["uci"]

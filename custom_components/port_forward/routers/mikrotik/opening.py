@@ -77,11 +77,15 @@ class Opening:
         held: dict[str, str] = {}
         for path in menus:
             held |= await self._claim(path, [rule for rule in rules if rule.path == path])
+        added = {rule.mapping.key for rule in rules} - held.keys()
         try:
             for rule in rules:
-                if rule.mapping.key not in held:
+                if rule.mapping.key in added:
                     held[rule.mapping.key] = await self._add(rule)
-            granted = [await self._verify(rule, held[rule.mapping.key]) for rule in rules]
+            granted = [
+                await self._verify(rule, held[rule.mapping.key], is_new=rule.mapping.key in added)
+                for rule in rules
+            ]
             # From here on also rules that stood before may let somebody in by this call.
             for rule in rules:
                 if not any(rule.mapping.same_rule(known) for known in self._ours):
@@ -189,12 +193,18 @@ class Opening:
         if mapping not in self._made:
             self._made.append(mapping)
 
-    async def _verify(self, rule: Rule, row_id: str) -> PortMapping:
-        """Return what the router made of it: just that, and no wider."""
+    async def _verify(self, rule: Rule, row_id: str, *, is_new: bool) -> PortMapping:
+        """Return what the router made of it: just that, and no wider.
+
+        Somebody may have added a rule since we looked: what stands before ours
+        decides, and our switch would show as open what leads elsewhere.
+        """
         rows = await self._rows(rule.path)
         row = next((row for row in rows if row[ID] == row_id), None)
         if row is None or not rule.is_held_as(row) or not self._has_effect(rule, rows, row):
             raise NotMappedError(port=str(rule.mapping.external_ports))
+        if is_new and (other := self._in_the_way(rule, rows[: rows.index(row)])):
+            raise _conflict(rule.mapping, other)
         read = next((read for read in read_row(row) if read.same_rule(rule.mapping)), None)
         if read is None:
             raise NotMappedError(port=str(rule.mapping.external_ports))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
+from itertools import takewhile
 from typing import Final
 
 from ..errors import (
@@ -163,20 +164,32 @@ class Opening:
 
     async def _verify(self) -> tuple[PortMapping, ...]:
         """Return the mappings as committed, and as rendered where the rights allow."""
-        sections = {section.name: section for section in await self._configuration.read()}
+        written = await self._configuration.read()
+        sections = {section.name: section for section in written}
         for mapping in self._plan:
             section = sections.get(mapping.id)
             if section is None or dict(section.options) != dict(self._wanted[mapping.id]):
                 raise NotMappedError(port=str(mapping.external_ports))
+        clock = await self._state.clock()
+        self._check_first(written, clock)
         hits = await self._state.until_rendered(
             [(mapping, sections[mapping.id]) for mapping in self._plan]
         )
-        clock = await self._state.clock()
         return tuple(
             replace(row, hits=count)
             for mapping, count in zip(self._plan, hits, strict=True)
             if (row := read_mapping(sections[mapping.id], clock))
         )
+
+    def _check_first(self, sections: Sequence[Section], clock: RouterClock) -> None:
+        """Make sure that nobody was faster: of two for a port, the one that stands first decides.
+
+        In LuCI somebody may have written one since we looked.
+        """
+        for mapping in self._made:
+            zone = str(self._wanted[mapping.id]["src"])
+            before = takewhile(lambda section: section.name != mapping.id, sections)  # noqa: B023  used up at once
+            check_free(mapping, zone, (s for s in before if s.owner != self._forward.id), clock)
 
     async def _roll_back(self, error: RouterError) -> None:
         """Take back what this call made; what may still stand is told in `error.left`."""
