@@ -130,6 +130,19 @@ def test_identity_of_a_router_that_tells_little() -> None:
     assert (info.manufacturer, info.configuration_url) == (None, None)
 
 
+def test_what_a_router_calls_itself_cannot_act() -> None:
+    written = "Router\u202e\n\u200b" + "x" * 65536
+    extra = "".join(
+        f"<{field}>{written}</{field}>"
+        for field in ("friendlyName", "manufacturer", "modelName", "modelNumber")
+    )
+    info = read(URL, document((IP1, "/ctl"), extra=extra)).info
+    for shown in (info.name, info.manufacturer, info.model, info.version):
+        assert shown
+        assert shown.startswith("Router x")
+        assert len(shown) == 100
+
+
 def test_deeply_nested_devices_are_read_without_recursion() -> None:
     nested = "<deviceList><device>" * 5000
     body = f"<root><device><UDN>u</UDN>{nested}<serviceList><service><serviceType>{IP1}"

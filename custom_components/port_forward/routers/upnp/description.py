@@ -16,6 +16,7 @@ import aiohttp
 
 from ..errors import ProtocolError, UnsupportedError
 from ..model import RouterInfo
+from ..shown import clean
 from .lenient_xml import NotXmlError, children, decode, find, parse, text
 from .transport import TIMEOUT, Transport
 
@@ -102,14 +103,19 @@ def read(url: str, body: bytes) -> Description:
         raise UnsupportedError(host=host, detail="no WAN connection service")
     info = RouterInfo(
         unique_id=udn,
-        name=text(device, "friendlyName") or text(device, "modelName") or host,
-        manufacturer=text(device, "manufacturer") or None,
-        model=text(device, "modelName") or None,
-        version=text(device, "modelNumber") or None,
+        name=_shown(device, "friendlyName") or _shown(device, "modelName") or host,
+        manufacturer=_shown(device, "manufacturer") or None,
+        model=_shown(device, "modelName") or None,
+        version=_shown(device, "modelNumber") or None,
         serial_number=text(device, "serialNumber") or None,
         configuration_url=_resolve(url, base, text(device, "presentationURL")),
     )
     return Description(info=info, udn=udn, wans=wans)
+
+
+def _shown(device: Element, wanted: str) -> str:
+    """Return a text that names or describes the device to people."""
+    return clean(text(device, wanted))
 
 
 def _host(url: str) -> str:
@@ -123,7 +129,7 @@ def _wan_services(root: Element, url: str, base: str) -> Iterator[WanService]:
     """Find every WAN service at any depth, equal types and equal ids included (Q29)."""
     seen: set[str] = set()
     for device in _devices(root):
-        udn, device_name = text(device, "UDN"), text(device, "friendlyName") or "WAN"
+        udn, device_name = text(device, "UDN"), _shown(device, "friendlyName") or "WAN"
         firewall = _firewall(device, url, base)
         for element in _below(device, "serviceList", "service"):
             service_type = text(element, "serviceType")
