@@ -147,6 +147,8 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         snapshot = await self.keeper.reconcile(
             snapshot, changes, self.forwards, barred, self.follower.devices
         )
+        # A device may have moved while what follows it was made again.
+        self.follower.check()
         await self.idle.async_look()
         await self.foreign.async_look(self.forwards)
         self._async_report()

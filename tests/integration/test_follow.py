@@ -293,6 +293,29 @@ async def test_stranger_has_its_address_and_the_router_is_silent(
     assert why(hass) == ("closed", "address_taken")
 
 
+async def test_stranger_has_its_address_before_it_has_moved_there(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
+) -> None:
+    """While a look closes what could not be closed, to make it again at the new address."""
+    router.fault(Fault.DROP_BEFORE, times=None)
+    track(hass, "camera", CAMERA, SIX)
+    await settle(hass)
+    assert why(hass) == ("close_failed", "device_moved")
+    router.requests.clear()
+    router.clear_faults()
+    router.fault(Fault.SLOW_TO_ACT, action="DeletePortMapping", delay=0.3)
+    look = hass.async_create_task(opened.runtime_data.async_refresh())
+    await arrived(router, "DeletePortMapping", 1)
+    track(hass, "camera", CAMERA, SIX, state="not_home")
+    track(hass, "nas", NAS, SIX)
+    await look
+    await settle(hass)
+    assert router.mappings == ()
+    await refresh(hass, opened)
+    assert router.mappings == ()
+    assert why(hass) == ("closed", "address_taken")
+
+
 async def test_two_claim_one_address(
     hass: HomeAssistant,
     router: VirtualRouter,
