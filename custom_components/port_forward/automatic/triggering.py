@@ -202,7 +202,11 @@ class _Triggering:
         """Return the devices in the home that make each kind of traffic, each of them once."""
         found: dict[Traffic, dict[IPv4Address, None]] = {kind: {} for kind in kinds}
         in_the_home: dict[IPv4Address, bool] = {}
+        router_outside = self._coordinator.data.external_address
         async for connection in in_pieces(tuple(connections)):
+            if connection.destination == router_outside:
+                # It comes back into the home, perhaps through the very port that it would keep open.
+                continue
             source = connection.source
             for kind, devices in found.items():
                 if not kind.fits(connection):
