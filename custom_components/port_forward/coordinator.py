@@ -200,6 +200,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             by=by,
             quiet=cause is not None and cause.was_told,
         )
+        self.idle.note_asked(forward_id)
         # Its device may have moved while others had their turn.
         self.follower.check()
         return opening

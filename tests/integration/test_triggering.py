@@ -254,6 +254,17 @@ async def test_closed_is_closed_until_it_is_caused_anew(home: Home) -> None:
     assert await home.plays(CONSOLE) == "on"
 
 
+async def test_closed_when_nobody_uses_it_though_its_cause_goes_on(home: Home) -> None:
+    minute = {"minutes": 1}
+    await home.add(**BY_TRAFFIC, linger=minute, close_when_idle=minute)
+    assert await home.plays(CONSOLE) == "on"
+    # It is looked at once a minute, and prolonged twice as often.
+    assert await home.after(180) == "off"
+    assert home.happened == [("opened", "triggered"), ("closed", "idle")]
+    await home.plays()
+    assert await home.plays(CONSOLE) == "on"
+
+
 async def test_closed_right_after_a_restart(home: Home) -> None:
     await home.add(**BY_TRAFFIC)
     assert await home.plays(CONSOLE) == "on"

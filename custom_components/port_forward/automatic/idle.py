@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 
@@ -52,12 +53,12 @@ def _out_of_range() -> FieldError:
 class _Count:
     """What the router has counted for an opening, and since when it has not risen.
 
-    `asked_at` is that of the opening: asking again is a use, too.
+    `opened_at` is that of the opening.
     """
 
     hits: int
     since: datetime
-    asked_at: datetime
+    opened_at: datetime
 
 
 class IdleWatch:
@@ -71,6 +72,14 @@ class IdleWatch:
         self._coordinator = coordinator
         self._began = dt_util.utcnow()
         self._counts: dict[str, _Count] = {}
+
+    @callback
+    def note_asked(self, forward_id: str) -> None:
+        """Begin anew: to ask for what is open is a use of it.
+
+        What a cause prolongs by itself is none, or it would never be closed for this.
+        """
+        self._counts.pop(forward_id, None)
 
     async def async_look(self) -> None:
         """Close what has been idle for long enough at this look."""
@@ -88,8 +97,11 @@ class IdleWatch:
             return
         used = await self._used(idle)
         for opening in idle:
+            known = self._counts.get(opening.forward.id)
+            if known is None:
+                continue  # Somebody has asked for it meanwhile.
             if used is None or opening.forward.id in used:
-                self._begin_anew(opening.forward.id, now)
+                self._counts[opening.forward.id] = replace(known, since=now)
             else:
                 await self._close(opening.forward)
 
@@ -103,7 +115,7 @@ class IdleWatch:
             self._counts.pop(forward_id, None)
             return False
         hits, known = sum(counted), self._counts.get(forward_id)
-        if known is None or known.asked_at != opening.asked_at:
+        if known is None or known.opened_at != opening.opened_at:
             since = max(opening.asked_at, self._began)
         # Less than before: the router has begun anew, as OpenWrt's firewall does whenever
         # its rules are loaded. All that it shows then came since.
@@ -111,7 +123,7 @@ class IdleWatch:
             since = now
         else:
             since = known.since
-        self._counts[forward_id] = _Count(hits=hits, since=since, asked_at=opening.asked_at)
+        self._counts[forward_id] = _Count(hits=hits, since=since, opened_at=opening.opened_at)
         return now - since >= time
 
     async def _used(self, openings: Iterable[Opening]) -> set[str] | None:
@@ -133,9 +145,6 @@ class IdleWatch:
             for opening in openings
             if any(goes_through(opening, connection) for connection in connections)
         }
-
-    def _begin_anew(self, forward_id: str, now: datetime) -> None:
-        self._counts[forward_id] = replace(self._counts[forward_id], since=now)
 
     async def _close(self, forward: Forward) -> None:
         try:
