@@ -84,7 +84,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
         async_take_back(hass, entry.entry_id)
         entry.runtime_data.foreign.async_stop_asking()
         try:
-            await keeper.close_all(Reason.ROUTER_DISABLED)
+            await keeper.close_all(Reason.ROUTER_DISABLED, for_good=True)
         except RouterError:
             # The ledger keeps them for the day on which the entry is enabled.
             report_left_open(hass, entry, keeper.openings.values())
@@ -113,7 +113,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
 async def _async_close_at_stop(coordinator: PortForwardCoordinator, _event: Event) -> None:
     """Close everything while there is still time; the lease ends what cannot be closed."""
     try:
-        await coordinator.keeper.close_all(Reason.HOME_ASSISTANT_STOPPED)
+        await coordinator.keeper.close_all(Reason.HOME_ASSISTANT_STOPPED, for_good=True)
     except (RouterError, HomeAssistantError) as error:
         LOGGER.warning("Could not close all forwards before stopping: %s", error)
 

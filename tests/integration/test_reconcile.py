@@ -20,10 +20,12 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.port_forward.announce import EVENT_ACTIVITY
 from custom_components.port_forward.const import CONF_CLOSE_ON_STOP, DOMAIN
+from custom_components.port_forward.openings import KeeperStoppedError
 from lab.virtual_router import Fault, Quirk, VirtualMapping, VirtualRouter, free_port
 
 from .conftest import (
     add_forward,
+    arrived,
     forward_data,
     ledger_of,
     ledger_path,
@@ -336,6 +338,31 @@ async def test_disabling_the_router_closes_it(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
     await hass.config_entries.async_set_disabled_by(opened.entry_id, ConfigEntryDisabler.USER)
+    assert not router.mappings
+
+
+@pytest.mark.parametrize("why", ["disabled", "stopped"])
+async def test_what_is_opened_meanwhile_is_refused(
+    hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, why: str
+) -> None:
+    """As by a cause, which opens again what others have closed."""
+    hass.config_entries.async_update_entry(opened, options={CONF_CLOSE_ON_STOP: True})
+    await hass.async_block_till_done()
+    [forward_id] = opened.subentries
+    router.requests.clear()
+    router.fault(Fault.SLOW_TO_ACT, action="DeletePortMapping", delay=0.3)
+    if why == "disabled":
+        closing = hass.config_entries.async_set_disabled_by(
+            opened.entry_id, ConfigEntryDisabler.USER
+        )
+        done = hass.async_create_task(closing)
+    else:
+        hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+        done = hass.async_create_task(hass.async_block_till_done())
+    await arrived(router, "DeletePortMapping", 1)
+    with pytest.raises(KeeperStoppedError):
+        await opened.runtime_data.async_open(forward_id)
+    await done
     assert not router.mappings
 
 

@@ -285,12 +285,17 @@ class Keeper:
         forwards: Mapping[str, Forward | None] = MappingProxyType({}),
         *,
         by: Context | None = None,
+        for_good: bool = False,
     ) -> None:
         """Close every opening, and of `forwards` what somebody else made.
 
-        Raises the first RouterError after trying all.
+        `for_good`: this keeper opens nothing any more. Raises the first
+        RouterError after trying all.
         """
         self._journal.note("", Source.COMMAND, "close_all", why=reason)
+        if for_good:
+            # Not only when its turn has come: what waits behind it is refused, too.
+            self._do.is_over = True
         async with self._turns.to_change():
             await self._do.close(self._shown.all_to_close(forwards), reason, by)
 

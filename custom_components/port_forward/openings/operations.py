@@ -24,6 +24,7 @@ from .alarms import Deadlines, Timers
 from .ledger import Ledger
 from .opening import Opening, Phase
 from .rules import make, planned, unmake
+from .turns import KeeperStoppedError
 from .view import View
 
 # What failed is tried again after these seconds, the last one for good.
@@ -66,6 +67,8 @@ class Operations:
         self._lease = lease
         self._renew = renew
         self._retry = retry
+        # True when nothing may be opened any more, only closed.
+        self.is_over = False
         self._deadlines = Deadlines(hass, on_due)
         self._timers = Timers(hass)
         self._failed_closes = 0
@@ -86,7 +89,7 @@ class Operations:
         Raises RouterError and HomeAssistantError; then nothing has changed.
         """
         # Whatever opens, for whatever reason, comes through here.
-        self._check_unlocked()
+        self._check_may_open()
         if held is None:
             await self._ledger.record(asked)
         try:
@@ -123,7 +126,7 @@ class Operations:
 
     async def take_over(self, opening: Opening) -> None:
         """Keep an opening whose mappings somebody else has made; raises HomeAssistantError."""
-        self._check_unlocked()
+        self._check_may_open()
         opening = replace(opening, lease_until=lease_end(opening, opening.mappings))
         await self._ledger.record(opening)
         self.set_alarms(opening)
@@ -211,7 +214,9 @@ class Operations:
         if failure:
             raise failure
 
-    def _check_unlocked(self) -> None:
+    def _check_may_open(self) -> None:
+        if self.is_over:
+            raise KeeperStoppedError
         if self._ledger.is_locked:
             raise ServiceValidationError(translation_domain=DOMAIN, translation_key="lockdown")
 
