@@ -205,7 +205,7 @@ class _Triggering:
         router_outside = self._coordinator.data.external_address
         async for connection in in_pieces(tuple(connections)):
             if connection.destination == router_outside:
-                # It comes back into the home, perhaps through the very port that it would keep open.
+                # It comes back into the home, perhaps through the port that it would keep open.
                 continue
             source = connection.source
             for kind, devices in found.items():
