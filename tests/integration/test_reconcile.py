@@ -355,14 +355,13 @@ async def test_what_is_opened_meanwhile_is_refused(
         closing = hass.config_entries.async_set_disabled_by(
             opened.entry_id, ConfigEntryDisabler.USER
         )
-        done = hass.async_create_task(closing)
+        hass.async_create_task(closing)
     else:
         hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
-        done = hass.async_create_task(hass.async_block_till_done())
     await arrived(router, "DeletePortMapping", 1)
     with pytest.raises(KeeperStoppedError):
         await opened.runtime_data.async_open(forward_id)
-    await done
+    await hass.async_block_till_done()
     assert not router.mappings
 
 
