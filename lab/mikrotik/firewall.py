@@ -47,7 +47,7 @@ class Firewall:
     def ports(self) -> Iterator[tuple[str, int]]:
         """Iterate over the external ports that a rule leads somewhere, as a relay needs them."""
         for item in self._nat.items:
-            if item.get("action") != "dst-nat" or not _is_on(item):
+            if item.get("action") != "dst-nat" or not (_is_on(item) and self._is_entry(item)):
                 continue
             for part in item.get("dst-port", "").split(","):
                 first, _, last = part.partition("-")
@@ -84,7 +84,7 @@ class Firewall:
         return True
 
     def _fits(self, item: Item, packet: Packet, lists: AddressListMenu) -> bool:
-        if not _is_on(item):
+        if not (_is_on(item) and self._is_entry(item)):
             return False
         matchers: Mapping[str, Callable[[str], bool]] = {
             "protocol": lambda text: text == packet.protocol,
@@ -95,8 +95,6 @@ class Firewall:
             "src-address-list": lambda text: _listed(packet.source, text, lists),
             "dst-address-list": lambda text: _listed(packet.destination, text, lists),
             "dst-address-type": lambda text: text == "local",
-            "in-interface": lambda text: _is(text, {self._interface}),
-            "in-interface-list": lambda text: _is(text, self._interface_lists()),
             "out-interface": lambda _: False,
             "out-interface-list": lambda text: text in ("LAN", "all"),
             "connection-state": lambda text: "new" in text.split(","),
@@ -104,6 +102,13 @@ class Firewall:
             "hop-limit": lambda _: False,
         }
         return all(fits(item[key]) for key, fits in matchers.items() if key in item)
+
+    def _is_entry(self, item: Item) -> bool:
+        """Tell whether the rule is for the interface that the internet comes in by."""
+        return _is(item.get("in-interface", self._interface), {self._interface}) and (
+            "in-interface-list" not in item
+            or _is(item["in-interface-list"], self._interface_lists())
+        )
 
     def _interface_lists(self) -> set[str]:
         members = self._members.items

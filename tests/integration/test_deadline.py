@@ -102,14 +102,14 @@ async def test_a_long_opening_is_renewed_and_its_last_lease_ends_with_it(
     router: VirtualRouter,
     told: list[Activity],
 ) -> None:
-    await open_for(hass, duration={"hours": 2})
+    await open_for(hass, duration={"hours": 2, "minutes": 10})
     assert router.mappings[0].lease == 3600
     start = dt_util.utcnow()
     leases = set()
-    while dt_util.utcnow() < start + timedelta(hours=1, minutes=59):
+    while dt_util.utcnow() < start + timedelta(hours=2, minutes=9):
         await pass_time(hass, freezer, 60)
         leases.add(router.mappings[0].lease)
-        remaining = start + timedelta(hours=2) - dt_util.utcnow()
+        remaining = start + timedelta(hours=2, minutes=10) - dt_util.utcnow()
         assert router.mappings[0].lease <= max(3600, remaining.total_seconds() + 3600)
     assert max(leases) == 3600
     assert min(leases) < 3600
