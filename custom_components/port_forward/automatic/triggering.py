@@ -5,7 +5,6 @@ so the router closes them in time even if Home Assistant is gone.
 """
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
@@ -13,25 +12,21 @@ from typing import TYPE_CHECKING, Final
 
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.event import async_track_state_change_event, async_track_time_interval
 from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..const import DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
-from ..devices.hosts import HostError, async_resolve_host
 from ..openings import Activity, KeeperStoppedError, Kind, Opening, Reason
-from ..pieces import in_pieces
-from ..routers.errors import MissingRightsError, RouterError, UnsupportedError
-from ..routers.model import Connection
+from ..routers.errors import RouterError
 from .causes import Cause, Caused, Traffic, cause_of, is_active
+from .failing import Failing
+from .traffic import HomeTraffic, async_withdraw_hidden
 
 if TYPE_CHECKING:
     from ..coordinator import PortForwardConfigEntry, PortForwardCoordinator
 
 _EVERY: Final = timedelta(seconds=10)
-# Seconds until what failed is tried again, the last one for good.
-_RETRIES: Final = (30, 60, 120, 300)
 # Nobody has decided against these forwards: whatever opened them may do so again.
 _MAY_REOPEN: Final = frozenset(
     (
@@ -41,23 +36,6 @@ _MAY_REOPEN: Final = frozenset(
         Reason.ROUTER_DISABLED,
     )
 )
-
-
-@dataclass(kw_only=True, slots=True)
-class _Failing:
-    """What has failed `times` in a row is not tried `before` that time of the loop."""
-
-    times: int = 0
-    before: float = 0.0
-
-    def note(self, now: float) -> None:
-        """Count one more failure."""
-        self.before = now + _RETRIES[min(self.times, len(_RETRIES) - 1)]
-        self.times += 1
-
-    def clear(self) -> None:
-        """Start anew."""
-        self.times, self.before = 0, 0.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -72,7 +50,7 @@ class _Watched:
     cause: Cause
     active: bool | None = None
     blocked: bool = False
-    failing: _Failing
+    failing: Failing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,14 +76,14 @@ async def async_start(coordinator: PortForwardCoordinator) -> None:
         if (cause := cause_of(subentry.data))
     }
     if not any(cause.traffic for cause in causes.values()):
-        ir.async_delete_issue(coordinator.hass, DOMAIN, _issue_id(entry.entry_id))
+        async_withdraw_hidden(coordinator.hass, entry.entry_id)
     if causes:
         await _Triggering(coordinator, causes).async_start()
 
 
 async def async_forget(hass: HomeAssistant, entry_id: str) -> None:
     """Forget all of a router that is deleted."""
-    ir.async_delete_issue(hass, DOMAIN, _issue_id(entry_id))
+    async_withdraw_hidden(hass, entry_id)
     await _store(hass, entry_id).async_remove()
 
 
@@ -117,11 +95,11 @@ class _Triggering:
         self._hass = coordinator.hass
         self._entry: PortForwardConfigEntry = coordinator.config_entry
         self._watched = {
-            forward_id: _Watched(cause=cause, failing=_Failing())
+            forward_id: _Watched(cause=cause, failing=Failing())
             for forward_id, cause in causes.items()
         }
         self._store = _store(self._hass, self._entry.entry_id)
-        self._listing = _Failing()
+        self._traffic = HomeTraffic(coordinator)
         self._lock = asyncio.Lock()
 
     async def async_start(self) -> None:
@@ -163,68 +141,17 @@ class _Triggering:
         async with self._lock:
             by_traffic = [w.cause.traffic for w in self._watched.values() if w.cause.traffic]
             asked = ask_router and bool(by_traffic)
-            connections = await self._async_connections() if asked else None
-            sources = await self._async_sources(by_traffic, connections or ())
+            sources = await self._traffic.async_sources(by_traffic) if asked else None
             for forward_id, watched in self._watched.items():
                 traffic = watched.cause.traffic
                 if traffic is None:
                     seen = self._seen_of_entity(watched.cause)
-                elif connections is None:
+                elif sources is None:
                     seen = None
                 else:
                     seen = self._seen_of_traffic(forward_id, traffic, sources[traffic])
                 if seen:
                     await self._async_follow(forward_id, watched, seen)
-
-    async def _async_connections(self) -> tuple[Connection, ...] | None:
-        """Return the connections of the router, None if it does not tell them now."""
-        now = self._hass.loop.time()
-        if now < self._listing.before:
-            return None
-        try:
-            connections = await self._coordinator.router.connections()
-        except RouterError as error:
-            if not self._listing.times:
-                LOGGER.warning("%s does not show its connections: %s", self._entry.title, error)
-            if isinstance(error, MissingRightsError | UnsupportedError):
-                self._report_hidden()
-            self._listing.note(now)
-            return None
-        if self._listing.times:
-            LOGGER.info("%s shows its connections again", self._entry.title)
-        self._listing.clear()
-        ir.async_delete_issue(self._hass, DOMAIN, _issue_id(self._entry.entry_id))
-        return connections
-
-    async def _async_sources(
-        self, kinds: Iterable[Traffic], connections: Iterable[Connection]
-    ) -> dict[Traffic, list[IPv4Address]]:
-        """Return the devices in the home that make each kind of traffic, each of them once."""
-        found: dict[Traffic, dict[IPv4Address, None]] = {kind: {} for kind in kinds}
-        in_the_home: dict[IPv4Address, bool] = {}
-        router_outside = self._coordinator.data.external_address
-        async for connection in in_pieces(tuple(connections)):
-            if connection.destination == router_outside:
-                # It comes back into the home, perhaps through the port that it would keep open.
-                continue
-            source = connection.source
-            for kind, devices in found.items():
-                if not kind.fits(connection):
-                    continue
-                if source not in in_the_home:
-                    in_the_home[source] = await self._async_is_device(source)
-                if in_the_home[source]:
-                    devices[source] = None
-        return {kind: list(devices) for kind, devices in found.items()}
-
-    async def _async_is_device(self, address: IPv4Address) -> bool:
-        """Tell whether a forward may lead there: to a machine in the home, not the router."""
-        router = self._coordinator.router_address
-        try:
-            await async_resolve_host(self._hass, str(address), router)
-        except HostError:
-            return False
-        return address != router
 
     def _seen_of_entity(self, cause: Cause) -> _Seen | None:
         active = is_active(self._hass, cause.entity_id or "")
@@ -329,21 +256,6 @@ class _Triggering:
 
     def _blocked(self) -> dict[str, list[str]]:
         return {"blocked": [key for key, watched in self._watched.items() if watched.blocked]}
-
-    def _report_hidden(self) -> None:
-        ir.async_create_issue(
-            self._hass,
-            DOMAIN,
-            _issue_id(self._entry.entry_id),
-            is_fixable=False,
-            severity=ir.IssueSeverity.WARNING,
-            translation_key="connections_hidden",
-            translation_placeholders={"router": self._entry.title},
-        )
-
-
-def _issue_id(entry_id: str) -> str:
-    return f"connections_hidden_{entry_id}"
 
 
 def _store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, list[str]]]:
