@@ -61,7 +61,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
     coordinator.async_tell_untold()
     coordinator.probes.async_start()
     # Automations cannot hear it before Home Assistant has started.
-    entry.async_on_unload(async_at_started(hass, coordinator.foreign.async_tell_untold))
+    entry.async_on_unload(async_at_started(hass, coordinator.foreign.teller.async_tell_untold))
     await async_listen_for_news(entry)
     coordinator.follower.async_listen()
     await triggering.async_start(coordinator)

@@ -109,7 +109,7 @@ class ForeignMappings(RouterEntity, EventEntity):
     async def async_added_to_hass(self) -> None:
         """Listen for as long as the entity exists."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.coordinator.foreign.async_listen(self._on_sighting))
+        self.async_on_remove(self.coordinator.foreign.teller.async_listen(self._on_sighting))
 
     @callback
     def _on_sighting(self, sighting: Sighting) -> None:

@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from custom_components.port_forward.const import DOMAIN
 from custom_components.port_forward.foreign.issues import MOST_ISSUES
 from custom_components.port_forward.foreign.sightings import EVENT_SIGHTING
-from custom_components.port_forward.foreign.watch import MOST_TOLD
+from custom_components.port_forward.foreign.telling import MOST_TOLD
 from custom_components.port_forward.logbook import sentence_of_sighting
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 

@@ -1,18 +1,16 @@
-"""The foreign mappings of one router: what no forward accounts for, watched and told of."""
+"""The foreign mappings of one router: what no forward accounts for is watched."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NotRequired, TypedDict, cast
 
 import voluptuous as vol
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.storage import Store
-from homeassistant.util import dt as dt_util
 
 from ..const import CONF_WAN, DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
 from ..devices.lan import async_device_at
@@ -21,18 +19,11 @@ from ..pieces import in_pieces
 from ..routers.model import Forward, Listing, PortMapping
 from ..routers.router import Router
 from ..routers.shown import clean
-from .audit import MEMORY, Change, Memory, MemoryJson, fingerprint
+from .audit import MEMORY, Memory, MemoryJson, fingerprint
 from .issues import Issues
-from .sightings import SIGNAL_SIGHTING, Sighting, SightingKind, async_announce_sighting
+from .telling import Teller
 
 _VERSION: Final = 1
-
-# Told one by one at each look; of the others only how many there are. An
-# automation that sends a message for each of 10,000 helps nobody.
-MOST_TOLD: Final = 20
-
-# Two looks that both found too many may come before there are entities.
-_MOST_UNTOLD: Final = 4 * (MOST_TOLD + 1)
 
 
 class _TakingOverJson(TypedDict):
@@ -84,6 +75,7 @@ class Foreign:
     ) -> None:
         """Know nothing before the first look."""
         self.rows: tuple[Row, ...] = ()
+        self.teller = Teller(hass, entry)
         self._hass = hass
         self._entry = entry
         self._router = router
@@ -95,8 +87,6 @@ class Foreign:
         self._issues = Issues(hass, entry)
         self._looking = asyncio.Lock()
         self._shown: dict[str, PortMapping] = {}
-        # What was seen before there were entities and automations. None once there are.
-        self._untold: list[Sighting] | None = []
 
     @property
     def lists_all(self) -> bool:
@@ -176,24 +166,6 @@ class Foreign:
         await self._save()
 
     @callback
-    def async_listen(self, listener: Callable[[Sighting], None]) -> CALLBACK_TYPE:
-        """Tell `listener` of all that comes and goes; returns what ends it."""
-
-        @callback
-        def on_sighting(entry_id: str, sighting: Sighting) -> None:
-            if entry_id == self._entry.entry_id:
-                listener(sighting)
-
-        return async_dispatcher_connect(self._hass, SIGNAL_SIGHTING, on_sighting)
-
-    @callback
-    def async_tell_untold(self, _hass: HomeAssistant | None = None) -> None:
-        """Tell what came before anybody could hear it; from now on it is told at once."""
-        untold, self._untold = self._untold, None
-        for sighting in untold or ():
-            self._announce(sighting)
-
-    @callback
     def async_stop_asking(self) -> None:
         """Ask about nothing on a router that nobody watches any more."""
         self._issues.clear()
@@ -237,33 +209,10 @@ class Foreign:
             await self._save()
             return
         change = self._memory.compare(present.keys(), ours)
-        self._tell(change, present)
+        self.teller.tell(change, self._shown, present, device=self.device_of)
         self._shown = present
         self._show_issues()
         await self._save()
-
-    def _tell(self, change: Change, present: Mapping[str, PortMapping]) -> None:
-        for kind, marks, rows in (
-            (SightingKind.DISAPPEARED, change.disappeared, self._shown),
-            (SightingKind.APPEARED, change.appeared, present),
-        ):
-            # What went while Home Assistant was off is known by its fingerprint alone.
-            known = [rows[mark] for mark in marks if mark in rows]
-            now = dt_util.utcnow()
-            sightings = [
-                Sighting(kind=kind, at=now, mapping=mapping, device=self.device_of(mapping))
-                for mapping in known[:MOST_TOLD]
-            ]
-            if more := len(known) - len(sightings):
-                sightings.append(Sighting(kind=kind, at=now, mapping=None, more=more))
-            for sighting in sightings:
-                if self._untold is None:
-                    self._announce(sighting)
-                elif len(self._untold) < _MOST_UNTOLD:
-                    self._untold.append(sighting)
-
-    def _announce(self, sighting: Sighting) -> None:
-        async_announce_sighting(self._hass, self._entry.entry_id, self._entry.title, sighting)
 
     def _show_issues(self) -> None:
         assert self._memory  # noqa: S101  loaded before
