@@ -175,16 +175,76 @@ async def test_made_before_a_crash_of_ours(router: VirtualRouter, driver: UpnpRo
     assert not router.pinholes
 
 
-async def test_over_with_its_lease_whatever_the_router_says(
-    router: VirtualRouter, session: aiohttp.ClientSession
+class Clock:
+    """Ours; the leases of the router go by its own."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def wait(self, router: VirtualRouter, *, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+        router.age(3600 * hours)
+
+
+async def test_what_outlives_its_lease_is_shown_and_closed(
+    session: aiohttp.ClientSession, router: VirtualRouter
 ) -> None:
-    """It needs no router to be sure of that."""
-    now = datetime.now(UTC)
-    clock = iter([now, now, *[now + timedelta(hours=2)] * 9])
-    driver = UpnpRouter(session, router.description_url, clock=lambda: next(clock))
+    clock = Clock()
+    driver = UpnpRouter(session, router.description_url, clock=clock)
     [opened] = await driver.open(forward6(), HOUR)
+    router._pinholes.keep(router.pinholes[0].unique_id)
+    clock.wait(router, hours=2)
+    assert [row.key for row in (await driver.snapshot([opened])).mappings] == [opened.key]
     await driver.close(opened)
-    assert router.requests["DeletePinhole"] == 0
+    assert not router.pinholes
+
+
+async def test_what_is_over_is_not_opened_to_be_closed(
+    session: aiohttp.ClientSession, router: VirtualRouter
+) -> None:
+    clock = Clock()
+    driver = UpnpRouter(session, router.description_url, clock=clock)
+    [opened] = await driver.open(forward6(), HOUR)
+    router.remove_pinhole(router.pinholes[0].unique_id)
+    clock.wait(router, hours=2)
+    assert not (await driver.snapshot([opened])).mappings
+    await driver.close(opened)
+    await router.restart(change_port=False)
+    await driver.close(opened)
+    assert router.requests["AddPinhole"] == 1
+
+
+async def test_what_is_over_needs_no_way_to_ask(
+    session: aiohttp.ClientSession, router: VirtualRouter
+) -> None:
+    """Home Assistant has lost its IPv6."""
+    clock = Clock()
+    driver = UpnpRouter(session, router.description_url, clock=clock)
+    [opened] = await driver.open(forward6(), HOUR)
+    driver._pinholes._services.clear()
+    ipv6.ROUTE_TABLE.write_text("")
+    with pytest.raises(NotPermittedError):
+        await driver.close(opened)
+    clock.wait(router, hours=2)
+    await driver.close(opened)
+
+
+async def test_a_connection_that_was_lost_is_no_restart(
+    router: VirtualRouter, driver: UpnpRouter
+) -> None:
+    """The uptime is that of the connection (WANIPConnection:1): the firewall may have kept it."""
+    router.quirks.add(Quirk.Q50_AGAIN)
+    wanted = forward6()
+    opened = await driver.open(wanted, HOUR)
+    await router.reconnect_wan()
+    opened = await driver.open(wanted, HOUR, ours=opened)
+    assert [row.expires is not None for row in router.pinholes] == [True]
+    router.age(86400)
+    await driver.close(opened[0])
+    assert not router.pinholes
 
 
 @pytest.mark.parametrize(

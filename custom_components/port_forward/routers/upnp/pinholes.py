@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ..errors import (
     NotClosedError,
     NotMappedError,
+    NotPermittedError,
     Refusal,
     RouterError,
     RouterUnreachableError,
@@ -149,10 +150,11 @@ class Pinholes:
     ) -> str:
         """Renew what is held and return its id, "" where it has to be made."""
         grant = _Grant.parse(held)
-        if held is None or grant.is_lost(born):
+        if held is None:
             return ""
-        if not grant.unique_id:
-            # Made, perhaps, before a crash of ours. Added once more it would not end.
+        if not grant.unique_id or grant.is_lost(born):
+            # It stands, perhaps: made before a crash of ours, or kept by a router that only
+            # lost its connection. Added once more it would not end.
             await self._remove(firewall, held, await firewall.add(held, 1))
             return ""
         try:
@@ -164,14 +166,15 @@ class Pinholes:
     async def look(self, wan: WanConnection, ours: Collection[PortMapping]) -> list[PortMapping]:
         """Return those of `ours` that stand, with their hits.
 
-        One that cannot be asked for now is taken to stand until its lease ends.
+        One that cannot be asked for now, or does not count, is taken to stand until its lease
+        ends.
         """
         standing = []
         born = await self._born(wan) if ours else None
         for mapping in ours:
             grant = _Grant.parse(mapping)
             hits = None
-            if not grant.unique_id or grant.is_lost(born) or grant.is_over(self._clock()):
+            if not grant.unique_id or grant.is_lost(born):
                 continue
             try:
                 firewall = await self._firewall(wan.service, mapping)
@@ -180,36 +183,49 @@ class Pinholes:
                 continue
             except RouterError:
                 self._services.pop(wan.service.id, None)
-            standing.append(replace(mapping, hits=hits))
+            # It may have ended by now, and not all routers keep leases.
+            if hits is not None or not grant.is_over(self._clock()):
+                standing.append(replace(mapping, hits=hits))
         return standing
 
     async def close(self, wan: WanConnection, mapping: PortMapping) -> None:
-        """Remove a pinhole and make sure that it is gone.
+        """Remove a pinhole and make sure that it is gone, whatever its lease says.
 
-        Where its id is not known, after a crash of ours, asking for the pinhole
-        once more tells it; until it is removed an instant later it has a lease
-        of a second.
+        Where its id is not known, after a crash of ours or when the uptime fell, asking for the
+        pinhole once more tells it; until it is removed an instant later it has a lease of a
+        second. One whose lease is over is not asked for like that: it would be opened anew.
         """
         grant = _Grant.parse(mapping)
-        if grant.is_over(self._clock()) or grant.is_lost(await self._born(wan)):
+        over = grant.is_over(self._clock())
+        lost = grant.is_lost(await self._born(wan))
+        unique_id = "" if lost else grant.unique_id
+        if over and not unique_id:
             return
-        firewall = await self._firewall(wan.service, mapping)
         try:
-            unique_id = grant.unique_id or await firewall.add(mapping, 1)
+            firewall = await self._firewall(wan.service, mapping)
+            unique_id = unique_id or await firewall.add(mapping, 1)
             await firewall.packets(unique_id)
-            await self._remove(firewall, mapping, unique_id)
         except NoSuchPinholeError:
             return
+        except NotPermittedError:
+            if over:
+                return  # There is no way to ask for it any more.
+            raise
         except UpnpFault as fault:
+            if over:
+                return
             raise _explain(fault, mapping) from fault
+        await self._remove(firewall, mapping, unique_id)
 
     async def _remove(self, firewall: Firewall, mapping: PortMapping, unique_id: str) -> None:
-        await firewall.delete(unique_id)
         try:
+            await firewall.delete(unique_id)
             # What does not count cannot be asked.
             still_there = await firewall.packets(unique_id) is not None
         except NoSuchPinholeError:
             return
+        except UpnpFault as fault:
+            raise _explain(fault, mapping) from fault
         if still_there:
             raise NotClosedError(port=str(mapping.external_ports))
 
