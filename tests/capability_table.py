@@ -40,6 +40,7 @@ _LISTS = {Listing.FULL: True, Listing.PARTIAL: None, Listing.NONE: False}
 _CLOSES = {
     Leases.KEPT: True,
     Leases.UNKNOWN: None,
+    Leases.UNPROVEN: None,
     Leases.IGNORED: False,
     Leases.PERMANENT_ONLY: False,
 }

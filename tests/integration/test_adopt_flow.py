@@ -161,6 +161,15 @@ async def test_the_form_says_that_the_router_never_closes(home: Home[OnOpnsense]
     assert step["description_placeholders"] == {"note": f"\n\n{rendered(NEVER_CLOSES)}"}
 
 
+async def test_the_form_says_so_of_a_lease_that_is_not_proven(hass: HomeAssistant) -> None:
+    """A FRITZ!Box may keep to its leases, which nobody has seen yet."""
+    async with users_router("fritzbox") as router:
+        home = await home_of(hass, router)
+        step = await home.submit(await home.begin(), next_step_id="new")
+        assert step["description_placeholders"] == {"note": f"\n\n{rendered(NEVER_CLOSES)}"}
+        await hass.config_entries.async_unload(home.entry.entry_id)
+
+
 async def test_a_rule_whose_port_a_forward_has(home: Home[OnOpnsense]) -> None:
     add_forward(home.hass, home.entry, forward_data(home.router.port, internal_host=HERE), "Door")
     await home.hass.async_block_till_done()

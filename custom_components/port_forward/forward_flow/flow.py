@@ -119,7 +119,7 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
         """Return what the user should know of a router that does not close by itself."""
         entry = self._get_entry()
         loaded = entry.state is ConfigEntryState.LOADED
-        if not (loaded and entry.runtime_data.router.capabilities.never_closes):
+        if not (loaded and entry.runtime_data.router.capabilities.may_never_close):
             return ""
         texts = await async_get_translations(
             self.hass, self.hass.config.language, "issues", [DOMAIN]

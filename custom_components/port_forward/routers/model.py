@@ -197,9 +197,13 @@ class Listing(StrEnum):
 
 
 class Leases(StrEnum):
-    """What a router does with a lease; UNKNOWN until the first opening tells."""
+    """What a router does with a lease; UNKNOWN until the first opening tells.
+
+    UNPROVEN is of one that would have to be seen closing by itself first.
+    """
 
     UNKNOWN = "unknown"
+    UNPROVEN = "unproven"
     KEPT = "kept"
     IGNORED = "ignored"
     PERMANENT_ONLY = "permanent_only"
@@ -237,6 +241,11 @@ class Capabilities:
     def never_closes(self) -> bool:
         """Tell whether it is known that the router does not: then it is for us alone."""
         return self.leases in (Leases.IGNORED, Leases.PERMANENT_ONLY)
+
+    @property
+    def may_never_close(self) -> bool:
+        """Tell whether that is to be expected as long as nobody has seen anything else."""
+        return self.never_closes or self.leases is Leases.UNPROVEN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

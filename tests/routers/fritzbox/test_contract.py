@@ -66,7 +66,9 @@ async def test_without_tls_the_password_is_not_sent_either(
 
 async def test_capabilities(home: Home) -> None:
     can = home.driver.capabilities
-    assert can.leases is Leases.UNKNOWN
+    assert can.leases is Leases.UNPROVEN
+    assert can.may_never_close
+    assert not can.never_closes
     assert can.allowed_source is can.other_hosts is can.ipv6 is False
     assert not can.port_ranges
     assert not can.both_protocols
@@ -269,9 +271,9 @@ class TestLeases:
             (granted,) = await home.driver.open(forward(), HOUR)
             assert home.box.sharing.rows[0].lease == HOUR.total_seconds()
             assert granted.lease is None
-            assert leases_of(home) is Leases.UNKNOWN
+            assert leases_of(home) is Leases.UNPROVEN
             await home.driver.snapshot([granted])
-            assert leases_of(home) is Leases.UNKNOWN
+            assert leases_of(home) is Leases.UNPROVEN
             home.clock.now += timedelta(minutes=1)
             await home.driver.snapshot([granted])
             assert leases_of(home) is Leases.IGNORED
@@ -283,7 +285,7 @@ class TestLeases:
     async def test_kept(self, session: aiohttp.ClientSession) -> None:
         async with home_with(session, lease=Lease.KEPT) as home:
             (granted,) = await home.driver.open(forward(), HOUR)
-            assert leases_of(home) is Leases.UNKNOWN
+            assert leases_of(home) is Leases.UNPROVEN
             (row,) = home.box.sharing.rows
             assert row.until is not None
             # A minute later, for both.
@@ -293,6 +295,7 @@ class TestLeases:
             assert shown.lease == HOUR - timedelta(minutes=1)
             assert leases_of(home) is Leases.KEPT
             assert home.driver.capabilities.closes_by_itself
+            assert not home.driver.capabilities.may_never_close
             again = home.another_driver(learned=home.driver.learned)
             assert again.capabilities.leases is Leases.KEPT
             (renewed,) = await again.open(forward(), HOUR)
@@ -313,7 +316,7 @@ class TestLeases:
             )
             with pytest.raises(PortConflictError):
                 await home.driver.open(wanted, HOUR)
-            assert leases_of(home) is Leases.UNKNOWN
+            assert leases_of(home) is Leases.UNPROVEN
 
 
 class TestAdopted:

@@ -26,6 +26,7 @@ from ..errors import (
 from ..model import (
     Capabilities,
     Forward,
+    Leases,
     PortMapping,
     PortRange,
     Protocol,
@@ -77,8 +78,10 @@ class FritzBoxRouter(UpnpRouter):
     @override
     def capabilities(self) -> Capabilities:
         """What a FRITZ!Box can do, over TR-064 for IPv4 only."""
+        known = super().capabilities
         return replace(
-            super().capabilities,
+            known,
+            leases=Leases.UNPROVEN if known.leases is Leases.UNKNOWN else known.leases,
             allowed_source=False,
             other_hosts=False,
             ipv6=False,
