@@ -26,8 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-            # A start takes 5 s, but a busy machine may need a minute for it.
-            item.add_marker(pytest.mark.timeout(300))
 
 
 def _let_loopback_through() -> None:
