@@ -236,6 +236,14 @@ async def refresh(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await hass.async_block_till_done()
 
 
+async def until_one_waits(entry: MockConfigEntry) -> None:
+    """Wait until somebody waits for a turn at the router, which another has."""
+    turns = entry.runtime_data.keeper._turns
+    async with asyncio.timeout(60):
+        while not turns._lock._waiters:  # noqa: ASYNC110  a lock tells nobody
+            await asyncio.sleep(0)
+
+
 async def arrived(router: VirtualRouter, action: str, times: int) -> None:
     """Wait until the router has been asked this often."""
     async with asyncio.timeout(60):

@@ -29,6 +29,7 @@ from .conftest import (
     set_up,
     state_of,
     switch,
+    until_one_waits,
 )
 
 HALF_AN_HOUR = {"hours": 0, "minutes": 30, "seconds": 0}
@@ -330,15 +331,22 @@ async def test_many_that_end_at_the_same_second(
 
 
 async def test_an_opening_whose_time_is_over_when_its_turn_comes_is_refused(
-    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, told: list[Activity]
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    entry: MockConfigEntry,
+    told: list[Activity],
 ) -> None:
     add_forward(hass, entry, forward_data(free_port()), title="Plex")
     await hass.async_block_till_done()
-    router.fault(Fault.SLOW_TO_ACT, action="AddPortMapping", delay=0.3)
+    router.fault(Fault.SLOW_TO_ACT, action="AddPortMapping", delay=1)
     slow = hass.async_create_task(switch(hass, "turn_on", "switch.plex"))
     await arrived(router, "AddPortMapping", 1)
+    opening = hass.async_create_task(open_for(hass, duration={"seconds": 1}))
+    await until_one_waits(entry)
+    freezer.tick(2)  # for the router, too, which has not answered yet
     with pytest.raises(ServiceValidationError, match="still to come"):
-        await open_for(hass, duration={"milliseconds": 100})
+        await opening
     await slow
     assert router.requests["AddPortMapping"] == 1
     assert state_of(hass) == "off"

@@ -1,6 +1,5 @@
 """A port follows its device, and never leads to another one."""
 
-import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +24,7 @@ from .conftest import (
     set_up,
     state_of,
     switch,
+    until_one_waits,
 )
 from .whereabouts import CAMERA, NAS, add_device, add_tracker, forget, set_up_dhcp, track
 
@@ -415,22 +415,25 @@ async def test_moves_while_it_is_being_opened(
 
 
 async def test_moves_while_it_waits_to_be_opened(
-    hass: HomeAssistant, router: VirtualRouter, closed: MockConfigEntry
+    hass: HomeAssistant,
+    router: VirtualRouter,
+    closed: MockConfigEntry,
+    freezer: FrozenDateTimeFactory,
 ) -> None:
     """Its address was looked up before its turn came."""
     add_forward(hass, closed, forward_data(free_port(), internal_host=SEVEN), title="Garage")
     await settle(hass)
     router.requests.clear()
-    router.fault(Fault.SLOW, action="AddPortMapping", times=1, delay=0.2)
+    router.fault(Fault.SLOW_TO_ACT, action="AddPortMapping", delay=1)
     first = hass.async_create_task(switch(hass, "turn_on", "switch.garage"))
     await arrived(router, "AddPortMapping", 1)
     # Switches are turned one by one; actions only wait for the router.
     second = hass.async_create_task(
         hass.services.async_call(DOMAIN, "open", {"entity_id": "switch.camera"}, blocking=True)
     )
-    await asyncio.sleep(0.05)
-    assert not second.done()
+    await until_one_waits(closed)
     track(hass, "camera", CAMERA, SIX)
+    freezer.tick(2)  # for the router, which has not answered yet
     await first
     await second
     await settle(hass)

@@ -1,5 +1,7 @@
 """A router that begins anew is noticed by what it says, and not at the next poll."""
 
+import asyncio
+
 import pytest
 from homeassistant.core import HomeAssistant
 
@@ -104,18 +106,22 @@ async def test_flood_of_announcements(
     """A thousand of them, with an epoch that jumps back and forth, are a few looks."""
     async with pcp_home(hass, monkeypatch) as home:
         await open_one(home, external_port)
-        monkeypatch.setattr(news, "_REST", 0.05)
+        rest = 0.3
+        monkeypatch.setattr(news, "_REST", rest)
         server = home.router._pcp
         assert server
         assert server._settings.announce_to
         home.router.requests.clear()
+        began = asyncio.get_running_loop().time()
         for number in range(1000):
             packet = announcement(0 if number % 2 else 1_000_000)
             server._transports[0].sendto(packet, server._settings.announce_to)
         await hass.async_block_till_done(wait_background_tasks=True)
         await refresh(hass, home.entry)
-        assert home.router.requests.total() <= 20
+        # A slow machine hears the last of them later, and may look at the router meanwhile.
+        looks = 3 + (asyncio.get_running_loop().time() - began) / rest
+        assert home.router.requests.total() <= 5 * looks
         assert home.ports == [external_port]
         assert home.state == "on"
         assert caplog.text.count("jumps back and forth") <= 1
-        assert caplog.text.count("Camera: restored") <= 4
+        assert caplog.text.count("Camera: restored") <= looks

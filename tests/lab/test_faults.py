@@ -91,10 +91,12 @@ async def test_slow(telling: ControlPoint, mapped: asyncio.Event) -> None:
 async def test_slow_to_act_acts_when_nobody_waits_any_more(
     telling: ControlPoint, mapped: asyncio.Event
 ) -> None:
-    await telling.get()  # so that a connection stands already
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await struck_add(telling.router, telling, Fault.SLOW_TO_ACT, delay=0.3)
+    asking = asyncio.create_task(struck_add(telling.router, telling, Fault.SLOW_TO_ACT, delay=0.3))
+    while not telling.router.requests["AddPortMapping"]:  # noqa: ASYNC110  it tells nobody
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
     assert not mapped.is_set()
     async with asyncio.timeout(60):
         await mapped.wait()

@@ -165,6 +165,9 @@ async def test_who_speaks_what(
                 client.send(request)
             else:
                 assert (await client.ask(request))[:4] == bytes.fromhex(expected)
+        async with asyncio.timeout(60):
+            while router.requests.total() < len(requests):  # noqa: ASYNC110  it tells nobody
+                await asyncio.sleep(0)
         if speaks == "nothing":
             await asyncio.sleep(0.05)
             assert client.arrived.empty()

@@ -15,7 +15,7 @@ from lab.fritzbox import FritzBox, Lease
 from lab.virtual_router import free_port
 
 HOUR = timedelta(hours=1)
-TIMEOUT = 0.4
+TIMEOUT = 1.0
 """Seconds that a request may take where a test waits for its end."""
 OTHER_HOST = "127.0.0.2"
 
@@ -51,7 +51,7 @@ class Home:
             {**self.box.settings, **(settings or {})},
             learned=learned,
             clock=self.clock,
-            timeout=TIMEOUT,
+            timeout=10,
         )
 
 

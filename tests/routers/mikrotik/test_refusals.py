@@ -23,6 +23,7 @@ from custom_components.port_forward.routers.tls import fingerprint_of
 from lab.certificate import self_signed
 from lab.mikrotik import ALL, Fault, Habit, MikrotikRouter, User
 
+from ..patience import TIMEOUT, patience
 from .home import BOTH, HOUR, LIST, NAT, forward, home_with, settings_of
 
 
@@ -200,7 +201,7 @@ async def test_answers_without_sense(
 ) -> None:
     async with home_with(session) as home:
         (granted,) = await home.driver.open(forward(), HOUR)
-        driver = home.another_driver(timeout=0.5)
+        driver = home.another_driver(timeout=patience(fault))
         home.router.fault(fault, times=None)
         for call in (driver.connect(), driver.snapshot(), driver.close(granted)):
             with pytest.raises(error):
@@ -214,7 +215,7 @@ async def test_answers_without_sense(
 async def test_whatever_goes_wrong_in_an_opening_nothing_stays_unknown(
     session: aiohttp.ClientSession, fault: Fault, request_name: str
 ) -> None:
-    async with home_with(session, timeout=0.5) as home:
+    async with home_with(session, timeout=patience(fault)) as home:
         wanted = forward()
         await home.driver.connect()
         home.router.fault(fault, request_name)
@@ -238,7 +239,7 @@ async def test_whatever_goes_wrong_in_an_opening_nothing_stays_unknown(
 async def test_a_rule_that_may_yet_come_is_left_to_the_ledger(
     session: aiohttp.ClientSession,
 ) -> None:
-    async with home_with(session, timeout=0.5) as home:
+    async with home_with(session, timeout=TIMEOUT) as home:
         wanted = forward()
         await home.driver.connect()
         home.router.fault(Fault.STUCK, f"POST {NAT}/add")
@@ -251,7 +252,7 @@ async def test_a_rule_that_may_yet_come_is_left_to_the_ledger(
 async def test_what_cannot_be_taken_back_is_left_to_the_ledger(
     session: aiohttp.ClientSession,
 ) -> None:
-    async with home_with(session, timeout=0.5) as home:
+    async with home_with(session) as home:
         wanted = forward(protocols=BOTH)
         await home.driver.connect()
         home.router.fault(Fault.SERVER_ERROR, f"POST {LIST}/add", times=None)
@@ -281,7 +282,7 @@ async def test_secrets_stay_secret(
     caplog.set_level(logging.DEBUG)
     secret = "s3cret-passw0rd"
     said: list[str] = []
-    async with home_with(session, users=[User(password=secret)], timeout=0.5) as home:
+    async with home_with(session, users=[User(password=secret)], timeout=TIMEOUT) as home:
         await home.driver.connect()
         for fault in Fault:
             home.router.rest.faults.clear()

@@ -19,7 +19,7 @@ PERMANENT = timedelta(0)
 HERE = "127.0.0.1"
 PATIENCE = 1.0
 """Seconds that the driver waits where a test makes it wait; rpcd counts in whole ones."""
-TIMEOUT = 0.3
+TIMEOUT = 1.0
 """Seconds that a request may take where a test waits for its end."""
 BOTH = (Protocol.TCP, Protocol.UDP)
 
@@ -73,6 +73,7 @@ async def home_with(
     clock: Clock | None = None,
     timezone: str = "UTC",
     timeout: float = 10,  # noqa: ASYNC109  of the driver's requests
+    patience: float = PATIENCE,
     reload_delay: float = 0,
     certificate: Certificate | None = None,
 ) -> AsyncIterator[Home]:
@@ -88,7 +89,7 @@ async def home_with(
         if certificate:
             settings["fingerprint"] = certificate.fingerprint
         driver = OpenWrtRouter(
-            session, settings, timeout=timeout, patience=PATIENCE, clock=router.clock.true_now
+            session, settings, timeout=timeout, patience=patience, clock=router.clock.true_now
         )
         await driver.connect()
         router.calls.clear()

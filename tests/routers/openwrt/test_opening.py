@@ -248,7 +248,7 @@ async def test_a_firewall_that_takes_its_time(
     session: aiohttp.ClientSession,
     inside: Inside,
 ) -> None:
-    async with home_with(session, reload_delay=0.2) as home:
+    async with home_with(session, reload_delay=0.2, patience=60) as home:
         wanted = forward(internal=inside.port)
         granted = await home.open(wanted)
         assert await talk(wanted.external_ports.first, b"hello") == b"HELLO"

@@ -16,7 +16,7 @@ from lab.opnsense.rule import flatten
 from lab.virtual_router import free_port
 
 HOUR = timedelta(hours=1)
-TIMEOUT = 0.4
+TIMEOUT = 1.0
 """Seconds that a request may take where a test waits for its end."""
 CAMERA = "192.168.1.20"
 
@@ -34,8 +34,8 @@ class Home:
         return OPNsenseRouter(
             self.session,
             self.firewall.settings | settings,
-            timeout=TIMEOUT,
-            apply_timeout=TIMEOUT,
+            timeout=10,
+            apply_timeout=10,
         )
 
     def saved(self) -> list[tuple[str, ...]]:

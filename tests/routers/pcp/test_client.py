@@ -167,7 +167,7 @@ async def test_natpmp_where_the_server_says_so(server: FakeServer, driver: PcpRo
 
 async def test_natpmp_where_the_server_is_silent_on_pcp(server: FakeServer) -> None:
     server.silent_on_pcp = True
-    driver = PcpRouter(server.url, timeout=1)
+    driver = PcpRouter(server.url, timeout=2)
     assert (await driver.connect()).name == f"NAT-PMP router {HOST}"
     assert [request[0] for request in server.requests].count(2) >= 2, "lost packets are no answer"
 
@@ -175,7 +175,7 @@ async def test_natpmp_where_the_server_is_silent_on_pcp(server: FakeServer) -> N
 async def test_a_server_that_only_missed_the_first_packets(server: FakeServer) -> None:
     server.speaks_natpmp = False
     server.intercept = lambda data: [] if data[0] == 2 else None
-    driver = PcpRouter(server.url, timeout=0.5)
+    driver = PcpRouter(server.url, timeout=2)
     assert (await driver.connect()).name == f"PCP router {HOST}"
 
 

@@ -391,7 +391,7 @@ async def test_a_renewal_that_fails_takes_nothing_down(
 
 
 async def test_no_answer_may_have_been_done_and_is_told(server: FakeServer) -> None:
-    driver = PcpRouter(server.url, timeout=0.3)
+    driver = PcpRouter(server.url, timeout=1)
     await driver.connect()
     wanted = forward(protocols=BOTH)
     planned = driver.plan(wanted)

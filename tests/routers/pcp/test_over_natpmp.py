@@ -170,7 +170,7 @@ async def test_the_mapping_of_an_address_that_we_had_before(
 
 
 async def test_no_answer_may_have_been_done_and_is_told(server: FakeServer) -> None:
-    driver = PcpRouter(server.url, timeout=0.3)
+    driver = PcpRouter(server.url, timeout=1)
     await driver.connect()
     planned = driver.plan(forward())
 

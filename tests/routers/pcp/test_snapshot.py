@@ -220,7 +220,7 @@ async def test_a_server_without_announcements_tells_its_epoch_all_the_same(
 
 
 async def test_a_gateway_that_is_gone_or_another(server: FakeServer) -> None:
-    driver = PcpRouter(server.url, timeout=0.3)
+    driver = PcpRouter(server.url, timeout=1)
     held = await driver.open(forward(internal_host=CAMERA), HOUR)
     server.error = ADDRESS_MISMATCH
     with pytest.raises(UnsupportedError):

@@ -29,6 +29,7 @@ from lab.mikrotik import MikrotikRouter
 from lab.unifi import Account, ApiKey, Fault, Habit, UnifiController
 from lab.unifi.api import FORWARDS
 
+from ..patience import TIMEOUT, patience
 from .home import HOUR, forward, home_with, settings_of, theirs
 
 
@@ -291,7 +292,7 @@ async def test_answers_without_sense(
 ) -> None:
     async with home_with(session) as home:
         (granted,) = await home.driver.open(forward(), HOUR)
-        driver = home.another_driver(timeout=0.5)
+        driver = home.another_driver(timeout=patience(fault))
         home.controller.fault(fault, times=None)
         for call in (driver.connect(), driver.snapshot(), driver.close(granted)):
             with pytest.raises(error):
@@ -307,7 +308,7 @@ async def test_answers_without_sense(
 async def test_whatever_goes_wrong_in_an_opening_nothing_stays_unknown(
     session: aiohttp.ClientSession, fault: Fault, request_name: str
 ) -> None:
-    async with home_with(session, timeout=0.5, learned={"unifi_os": "yes"}) as home:
+    async with home_with(session, timeout=patience(fault), learned={"unifi_os": "yes"}) as home:
         wanted = forward()
         home.controller.fault(fault, request_name)
         try:
@@ -329,7 +330,7 @@ async def test_whatever_goes_wrong_in_mending_nothing_stays_unknown(
     session: aiohttp.ClientSession, fault: Fault
 ) -> None:
     """A crash has left the document; the ledger that knew it is lost."""
-    async with home_with(session, timeout=0.5) as home:
+    async with home_with(session, timeout=patience(fault)) as home:
         wanted = forward()
         (granted,) = await home.driver.open(wanted, HOUR)
         await home.controller.change(rule_id_of(granted), enabled=False)
@@ -346,7 +347,7 @@ async def test_whatever_goes_wrong_in_mending_nothing_stays_unknown(
 async def test_a_forward_that_may_yet_come_is_left_to_the_ledger(
     session: aiohttp.ClientSession,
 ) -> None:
-    async with home_with(session, timeout=0.5) as home:
+    async with home_with(session, timeout=TIMEOUT) as home:
         wanted = forward()
         home.controller.fault(Fault.STUCK, f"POST {FORWARDS}")
         with pytest.raises(RouterTimeoutError) as error:
@@ -407,7 +408,7 @@ async def test_secrets_stay_secret(
     key, password = "s3cret-k3y", "s3cret-passw0rd"
     said: list[str] = []
     async with home_with(
-        session, accounts=[Account(password=password)], keys=[ApiKey(value=key)], timeout=0.5
+        session, accounts=[Account(password=password)], keys=[ApiKey(value=key)], timeout=TIMEOUT
     ) as home:
         await home.driver.connect()
         drivers = [home.driver, home.with_password()]
@@ -420,7 +421,7 @@ async def test_secrets_stay_secret(
             for driver in (
                 drivers[0],
                 home.another_driver(
-                    api_key="", username="home-assistant", password=password, timeout=0.5
+                    api_key="", username="home-assistant", password=password, timeout=TIMEOUT
                 ),
             ):
                 for call in (driver.connect(), driver.open(forward(), HOUR)):

@@ -28,7 +28,7 @@ CAMERA = "127.0.0.2"
 """Another host of the home."""
 SOURCE = "127.0.0.3"
 """A host of the internet."""
-TIMEOUT = 0.5
+TIMEOUT = 1.0
 """Seconds that a request may take where a test waits for its end."""
 
 

@@ -71,16 +71,16 @@ async def test_gateway_is_found_at_once(version: int) -> None:
 async def test_a_lost_datagram_is_sent_again() -> None:
     answers = _gateway(1, "http://127.0.0.1:5000/d.xml")
     async with _responder(answers, silent_for=3) as (port, responder):
-        assert await search("127.0.0.1", port=port, timeout=0.4) == "http://127.0.0.1:5000/d.xml"
+        assert await search("127.0.0.1", port=port, timeout=5) == "http://127.0.0.1:5000/d.xml"
         assert len(responder.searches) > 3
 
 
 async def test_another_root_device_counts_only_without_a_gateway() -> None:
     root = {"upnp:rootdevice": [_answer("upnp:rootdevice", "http://127.0.0.1:8200/nas.xml")]}
     async with _responder(root) as (port, _):
-        assert await search("127.0.0.1", port=port, timeout=0.1) == "http://127.0.0.1:8200/nas.xml"
+        assert await search("127.0.0.1", port=port, timeout=1) == "http://127.0.0.1:8200/nas.xml"
     async with _responder(root | _gateway(1, "http://127.0.0.1:5000/d.xml")) as (port, _):
-        assert await search("127.0.0.1", port=port, timeout=5) == "http://127.0.0.1:5000/d.xml"
+        assert await search("127.0.0.1", port=port, timeout=60) == "http://127.0.0.1:5000/d.xml"
 
 
 async def test_answer_of_another_host_is_refused() -> None:

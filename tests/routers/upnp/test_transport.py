@@ -199,13 +199,13 @@ async def test_header_without_an_end_is_an_error_of_ours(session: aiohttp.Client
 
 async def test_time_waiting_for_the_turn_does_not_count(session: aiohttp.ClientSession) -> None:
     async def answer(_: web.Request) -> web.Response:
-        await asyncio.sleep(TIMEOUT * 0.6)
+        await asyncio.sleep(TIMEOUT / 5)
         return web.Response()
 
     async with _served(answer) as url:
         transport = Transport(session, timeout=TIMEOUT)
-        answers = await asyncio.gather(*(transport.request("GET", url) for _ in range(3)))
-        assert [status for status, _ in answers] == [200] * 3
+        answers = await asyncio.gather(*(transport.request("GET", url) for _ in range(6)))
+        assert [status for status, _ in answers] == [200] * 6
 
 
 async def test_after_a_drop_connections_are_not_kept(session: aiohttp.ClientSession) -> None:
