@@ -12,7 +12,7 @@ from homeassistant.util.signal_type import SignalType
 from .const import DOMAIN
 from .openings import Activity
 
-# With the id of the config entry. Not the event: anybody may fire that one,
+# Of every router, with the id of its config entry. Not the event: anybody may fire that one,
 # and an entity or an automation must not believe in a port that never opened.
 SIGNAL_ACTIVITY: Final = SignalType[str, Activity](f"{DOMAIN}_activity")
 
@@ -22,9 +22,16 @@ EVENT_ACTIVITY: Final = f"{DOMAIN}_activity"
 type Details = dict[str, str | float | None]
 
 
+def signal_of(owner_id: str) -> SignalType[Activity]:
+    """Return the signal of one forward, or of all those of one router, by its id."""
+    return SignalType(f"{DOMAIN}_activity_{owner_id}")
+
+
 @callback
 def async_announce(hass: HomeAssistant, entry_id: str, activity: Activity) -> None:
     """Tell of what happened to a forward of the router `entry_id`."""
+    async_dispatcher_send(hass, signal_of(activity.forward_id), activity)
+    async_dispatcher_send(hass, signal_of(entry_id), activity)
     async_dispatcher_send(hass, SIGNAL_ACTIVITY, entry_id, activity)
     hass.bus.async_fire(
         EVENT_ACTIVITY,

@@ -16,7 +16,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
 
-from .announce import SIGNAL_ACTIVITY, async_announce
+from .announce import async_announce, signal_of
 from .automatic.causes import Caused
 from .automatic.idle import IdleWatch
 from .const import (
@@ -290,15 +290,12 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                     LOGGER.exception("Could not show %s", self.name)
 
     @callback
-    def async_listen(self, listener: Callable[[Activity], None]) -> CALLBACK_TYPE:
-        """Tell `listener` of all that happens to a forward; returns what ends it."""
-
-        @callback
-        def on_activity(entry_id: str, activity: Activity) -> None:
-            if entry_id == self.config_entry.entry_id:
-                listener(activity)
-
-        return async_dispatcher_connect(self.hass, SIGNAL_ACTIVITY, on_activity)
+    def async_listen(
+        self, listener: Callable[[Activity], None], forward_id: str | None = None
+    ) -> CALLBACK_TYPE:
+        """Tell `listener` of all that happens to a forward, or to any; returns what ends it."""
+        signal = signal_of(forward_id or self.config_entry.entry_id)
+        return async_dispatcher_connect(self.hass, signal, listener)
 
     @callback
     def async_tell_untold(self) -> None:

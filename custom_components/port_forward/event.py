@@ -55,30 +55,28 @@ class ActivityEntity(CoordinatorEntity[PortForwardCoordinator], EventEntity):
     async def async_added_to_hass(self) -> None:
         """Listen for as long as the entity exists."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.coordinator.async_listen(self._on_activity))
+        forward_id: str | None = self.coordinator_context  # None for all those of the router
+        self.async_on_remove(self.coordinator.async_listen(self._on_activity, forward_id))
 
     @callback
     def _on_activity(self, activity: Activity) -> None:
-        attributes = self._attributes(activity)
-        if attributes is None:
-            return
         # Without a new one, what the integration does by itself would be put
         # down to whoever did something a moment ago.
         self.async_set_context(activity.context or Context())
-        self._trigger_event(activity.kind, attributes)
+        self._trigger_event(activity.kind, self._attributes(activity))
         self.async_write_ha_state()
 
     @abstractmethod
-    def _attributes(self, activity: Activity) -> Details | None:
-        """Return what to show of it, None for nothing at all."""
+    def _attributes(self, activity: Activity) -> Details:
+        """Return what to show of it."""
 
 
 class ForwardActivity(ForwardEntity, ActivityEntity):
     """What happens to one forward."""
 
     @override
-    def _attributes(self, activity: Activity) -> Details | None:
-        return details_of(activity) if activity.forward_id == self._forward_id else None
+    def _attributes(self, activity: Activity) -> Details:
+        return details_of(activity)
 
 
 class RouterActivity(RouterEntity, ActivityEntity):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import issue_registry as ir
@@ -75,6 +75,7 @@ def told(opened: MockConfigEntry) -> list[tuple[str, str | None]]:
     """What happens to it from now on, and why."""
     heard: list[tuple[str, str | None]] = []
 
+    @callback
     def listen(activity: Activity) -> None:
         heard.append((activity.kind, activity.reason))
 
