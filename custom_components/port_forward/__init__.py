@@ -12,6 +12,7 @@ from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.typing import ConfigType
 
 from .automatic import triggering
+from .automatic.traffic import async_withdraw_hidden
 from .backend import async_close_all, async_load_ledger, make_router, report_left_open
 from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
@@ -90,6 +91,8 @@ async def async_unload_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
             report_left_open(hass, entry, keeper.openings.values())
         except HomeAssistantError as error:
             LOGGER.error("Closed all on %s, but could not note it: %s", entry.title, error)
+        async_withdraw_issues(hass, entry, ())
+        async_withdraw_hidden(hass, entry.entry_id)
     await keeper.stop()
     return True
 
@@ -97,6 +100,8 @@ async def async_unload_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
 async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) -> None:
     """Close what a router that is being deleted still has open."""
     ledger = await async_load_ledger(hass, entry)
+    # Left when the entry was disabled; it is tried once more, and told anew.
+    ir.async_delete_issue(hass, DOMAIN, f"left_open_{entry.entry_id}")
     try:
         await async_close_all(hass, entry, Reason.ROUTER_DELETED)
     except RouterError:
@@ -106,7 +111,8 @@ async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
     await async_forget_foreign(hass, entry)
     await triggering.async_forget(hass, entry.entry_id)
     async_take_back(hass, entry.entry_id)
-    async_withdraw_issues(hass, entry)
+    # Of forwards that were deleted before, too.
+    async_withdraw_issues(hass, entry, ledger.openings)
     async_forget(hass, entry.entry_id)
 
 

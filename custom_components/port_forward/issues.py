@@ -4,7 +4,7 @@ What is left when a router is deleted or disabled, and a ledger that was
 damaged, are told in `backend.py`: they stay until the user has seen to them.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -164,8 +164,15 @@ class Issues:
 
 
 @callback
-def async_withdraw_issues(hass: HomeAssistant, entry: ConfigEntry) -> None:
-    """Take back what was told of a router that is no more."""
-    unclosed = (f"not_closed_{forward_id}" for forward_id in entry.subentries)
-    for issue_id in (*async_history(hass, entry.entry_id).needs, *unclosed):
+def async_withdraw_issues(
+    hass: HomeAssistant, entry: ConfigEntry, forward_ids: Iterable[str]
+) -> None:
+    """Take back what was told of a router that nobody watches any more.
+
+    `forward_ids` are those of forwards that it may have had besides those of the entry.
+    """
+    needs = async_history(hass, entry.entry_id).needs
+    unclosed = (f"not_closed_{forward_id}" for forward_id in (*entry.subentries, *forward_ids))
+    for issue_id in (*needs, *unclosed):
         ir.async_delete_issue(hass, DOMAIN, issue_id)
+    needs.clear()

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
@@ -101,6 +101,16 @@ async def test_deleted_with_the_router(hass: HomeAssistant, opnsense: Home[OnOpn
     await refresh(hass, opnsense.entry)
     assert issues(hass).keys() == {"router_refuses"}
     await hass.config_entries.async_remove(opnsense.entry.entry_id)
+    assert not ir.async_get(hass).issues
+
+
+async def test_disabled_with_what_was_told(hass: HomeAssistant, opnsense: Home[OnOpnsense]) -> None:
+    rights(opnsense, {Privilege.SHOW_STATES})
+    await refresh(hass, opnsense.entry)
+    assert issues(hass).keys() == {"router_refuses"}
+    await hass.config_entries.async_set_disabled_by(
+        opnsense.entry.entry_id, ConfigEntryDisabler.USER
+    )
     assert not ir.async_get(hass).issues
 
 
@@ -241,6 +251,22 @@ async def test_a_port_that_was_closed_with_its_router_at_last(
     with pytest.raises(HomeAssistantError):
         await switch(hass, "turn_off")
     assert issues(hass).keys() == {"not_closed"}
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert not router.mappings
+    assert issues(hass) == {}
+
+
+async def test_a_forward_and_its_router_deleted_before_it_was_closed(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    subentry = add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    router.fault(Fault.HTTP_500_EMPTY, action="DeletePortMapping", times=None)
+    hass.config_entries.async_remove_subentry(entry, subentry.subentry_id)
+    await hass.async_block_till_done()
+    assert issues(hass).keys() == {"not_closed"}
+    router.clear_faults()
     await hass.config_entries.async_remove(entry.entry_id)
     assert not router.mappings
     assert issues(hass) == {}

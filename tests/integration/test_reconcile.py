@@ -408,6 +408,21 @@ async def test_what_could_not_be_closed_is_reported(
         assert issue is None
 
 
+async def test_what_was_left_open_is_closed_when_the_router_is_deleted(
+    hass: HomeAssistant,
+    issue_registry: ir.IssueRegistry,
+    router: VirtualRouter,
+    opened: MockConfigEntry,
+) -> None:
+    await router.stop()
+    await hass.config_entries.async_set_disabled_by(opened.entry_id, ConfigEntryDisabler.USER)
+    assert issue_registry.async_get_issue(DOMAIN, f"left_open_{opened.entry_id}")
+    await router.start()
+    await hass.config_entries.async_remove(opened.entry_id)
+    assert not router.mappings
+    assert not issue_registry.issues
+
+
 @pytest.mark.parametrize("why", ["disabled", "stopped"])
 async def test_a_full_disk_keeps_nothing_open(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, why: str

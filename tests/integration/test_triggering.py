@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
@@ -324,6 +325,19 @@ async def test_a_router_that_hides_its_connections(
     await home.restart()
     assert await home.after(10) == "on"
     assert not issue_registry.async_get_issue(DOMAIN, f"connections_hidden_{home.entry.entry_id}")
+
+
+async def test_a_router_that_hides_its_connections_is_disabled(
+    home: Home, issue_registry: ir.IssueRegistry
+) -> None:
+    await home.add(**BY_TRAFFIC)
+    home.router.grant(LUCI)
+    await home.restart()
+    assert issue_registry.async_get_issue(DOMAIN, f"connections_hidden_{home.entry.entry_id}")
+    await home.hass.config_entries.async_set_disabled_by(
+        home.entry.entry_id, ConfigEntryDisabler.USER
+    )
+    assert not issue_registry.issues
 
 
 async def test_a_router_that_is_silent_for_a_while(home: Home) -> None:
