@@ -247,6 +247,25 @@ async def test_an_edit_that_is_riskier(
     assert subentry.data["close_after"] == QUARTER
 
 
+@pytest.mark.parametrize("then", ["", "0.0.0.0/0"])
+async def test_an_edit_that_lets_in_everybody(
+    hass: HomeAssistant, entry: MockConfigEntry, then: str
+) -> None:
+    before = TYPED | {"internal_ports": "22", "allowed_source": "198.51.100.7"}
+    subentry = add_forward(hass, entry, {k: v for k, v in before.items() if k != "name"})
+    step = await submit(
+        hass, await edit(hass, entry, subentry), before | {"allowed_source": "198.51.100.8"}
+    )
+    assert step["reason"] == "reconfigure_successful", "it is for some, as before"
+    step = await submit(hass, await edit(hass, entry, subentry), before | {"allowed_source": then})
+    assert_form(step, "confirm_risk")
+    assert placeholder(step, "risks") == paragraph("ssh", "ssh")
+    assert subentry.data["allowed_source"] == "198.51.100.8"
+    step = await confirm(hass, step)
+    assert step["reason"] == "reconfigure_successful"
+    assert subentry.data.get("allowed_source", "") == then
+
+
 async def test_an_existing_rule(hass: HomeAssistant) -> None:
     async with users_router("opnsense") as router:
         assert isinstance(router, OnOpnsense)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigSubentryFlow, SubentryFlowResult
 from homeassistant.const import CONF_NAME, CONF_URL
@@ -23,6 +23,9 @@ from ..routers.shown import code
 from ..safety.risk import Risk, async_is_on_router, risks_of
 from ..safety.risk_texts import async_describe_risks, async_describe_until_closed
 from .form import CONFIRM_SCHEMA, fields_of
+
+# Besides the keys of risks: it is for everybody, and not for an allowed source alone.
+_EVERYBODY: Final = "everybody"
 
 type Submit = Callable[[dict[str, Any]], Awaitable[SubentryFlowResult]]
 """Checks flat values once more, and keeps them."""
@@ -97,10 +100,14 @@ class ConfirmingSubentryFlow(ConfigSubentryFlow):
         )
 
     async def _async_to_confirm(self, data: Mapping[str, Any]) -> frozenset[str]:
-        """Return what the user has to know of: the risks, and that it may stay open."""
+        """Return what the user has to know of: the risks, for how long and for whom."""
         risks = await self._async_risks(data)
-        keys = frozenset(risk.key for risk in risks)
-        return keys | {CONF_UNTIL_CLOSED} if risks and data.get(CONF_UNTIL_CLOSED) else keys
+        keys = {risk.key for risk in risks}
+        if risks and data.get(CONF_UNTIL_CLOSED):
+            keys.add(CONF_UNTIL_CLOSED)
+        if risks and ForwardSettings.from_input(data).allowed_source is None:
+            keys.add(_EVERYBODY)
+        return frozenset(keys)
 
     async def _async_risks(self, data: Mapping[str, Any]) -> tuple[Risk, ...]:
         settings = ForwardSettings.from_input(data)
