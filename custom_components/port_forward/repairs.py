@@ -11,7 +11,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 
 from .adoption import default_name
-from .const import CONF_CLOSE_AFTER, RISKY_CLOSE_AFTER
+from .const import CONF_CLOSE_AFTER, CONF_CONFIRMED, RISKY_CLOSE_AFTER
 from .coordinator import PortForwardCoordinator
 from .foreign.commands import (
     async_adopt_foreign,
@@ -23,7 +23,8 @@ from .foreign.commands import (
 )
 from .foreign.issues import DATA_ENTRY, DATA_MARK
 from .foreign.watch import Row
-from .forward_flow.form import NAME_AND_TIMES_SCHEMA, fields_of
+from .forward_flow.form import NAME_AND_TIMES_SCHEMA, RISKY_NAME_AND_TIMES_SCHEMA, fields_of
+from .forwards import FieldError, check_confirmed
 from .routers.shown import as_text
 from .safety.risk_texts import async_describe_risks
 
@@ -84,21 +85,27 @@ class ForeignMappingFlow(_ForeignFlow):
             coordinator, row = await self._found()
         except HomeAssistantError as error:
             return self._failed(error)
+        risks = await async_risks_of(coordinator, row.mapping)
         if user_input is not None:
+            values = {key: value for key, value in user_input.items() if key != CONF_CONFIRMED}
             try:
-                await async_adopt_foreign(coordinator, row, user_input)
+                check_confirmed(confirmed=not risks or user_input.get(CONF_CONFIRMED, False))
+                await async_adopt_foreign(coordinator, row, values)
+            except FieldError as error:
+                errors = {error.field: error.key}
             except HomeAssistantError as error:
                 errors, refusal = {"base": "refused"}, str(error)
             else:
                 return self.async_create_entry(data={})
         shown: Mapping[str, Any] = user_input or {CONF_NAME: default_name(row.mapping)}
-        risks = await async_risks_of(coordinator, row.mapping)
         if risks and user_input is None:
             shown = {**shown, CONF_CLOSE_AFTER: fields_of(RISKY_CLOSE_AFTER)}
         told = f"\n\n{await async_describe_risks(self.hass, risks)}" if risks else ""
         return self.async_show_form(
             step_id="adopt",
-            data_schema=self.add_suggested_values_to_schema(NAME_AND_TIMES_SCHEMA, shown),
+            data_schema=self.add_suggested_values_to_schema(
+                RISKY_NAME_AND_TIMES_SCHEMA if risks else NAME_AND_TIMES_SCHEMA, shown
+            ),
             errors=errors,
             description_placeholders={**self._said, "error": refusal, "risks": told},
         )

@@ -215,7 +215,11 @@ async def test_adopt_by_the_repair(
     assert shown(step) == {"name": "Front door", "close_after": quarter}, "a risk closes sooner"
     told = (step["description_placeholders"] or {})["risks"]
     assert "Web page without TLS" in told
-    times = {"close_after": {"hours": 1}, "until_closed": True}
+    times: dict[str, Any] = {"close_after": {"hours": 1}, "until_closed": True}
+    step = await choose(hass, step, name="Front door", **times)
+    assert step["errors"] == {"confirmed": "not_confirmed"}
+    [other] = watched.subentries
+    times["confirmed"] = True
     refused = await choose(hass, step, name=" ", **times)
     assert refused["errors"] == {"base": "refused"}
     assert "Give the forward a name" in (refused["description_placeholders"] or {})["error"]
@@ -224,6 +228,8 @@ async def test_adopt_by_the_repair(
     assert state_of(hass, DOOR) == "on"
     assert [row["deadline"] for row in ledger_of(hass, watched)["openings"]] == [None]
     assert not asked(hass)
+    [subentry] = (row for key, row in watched.subentries.items() if key != other)
+    assert "confirmed" not in subentry.data
 
 
 async def test_adopt_what_is_not_risky_by_the_repair(
