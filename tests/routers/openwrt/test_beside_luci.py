@@ -69,6 +69,7 @@ async def test_somebody_who_applies_between_our_steps(home: Home) -> None:
     add = home.router.ubus.objects["uci"]["add"]
 
     async def interrupted(*args):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN202
+        home.router.ubus.objects["uci"]["add"] = add
         reply = await add(*args)
         await user.apply(confirm=False)
         asyncio.get_running_loop().call_later(0.1, confirmed.set)
@@ -81,6 +82,31 @@ async def test_somebody_who_applies_between_our_steps(home: Home) -> None:
     await home.router.uci.confirm(user._session, {})
     granted = await opening
     assert set(home.sections) == {"nas", granted.id}
+
+
+async def test_somebody_edits_between_our_look_and_our_apply(home: Home) -> None:
+    """What waits until they have confirmed must not be what we thought of before."""
+    granted = await home.open(forward())
+    user = home.router.luci()
+    uci = home.router.ubus.objects["uci"]
+    apply = uci["apply"]
+    refused = asyncio.Event()
+
+    async def theirs_first(*args):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN202
+        uci["apply"] = apply
+        await user.call("set", section=granted.id, values={"dest_ip": "192.168.1.99"})
+        await user.apply(confirm=False)
+        refused.set()
+        return await apply(*args)
+
+    uci["apply"] = theirs_first
+    closing = asyncio.create_task(home.driver.close(granted))
+    await refused.wait()
+    await home.router.uci.confirm(user._session, {})
+    await closing
+    section = home.router.section(granted.id)
+    assert section is not None, "it is another rule now, and theirs"
+    assert section.options["dest_ip"] == "192.168.1.99"
 
 
 async def test_somebody_is_faster_between_look_and_apply(home: Home) -> None:

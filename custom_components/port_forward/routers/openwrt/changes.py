@@ -65,6 +65,10 @@ type Plan = Callable[[Sequence[Section]], Sequence[Edit]]
 """Takes the sections as they are, and says what is to become of them; may raise RouterError."""
 
 
+class _OvertakenError(RouterBusyError):
+    """Somebody has applied since we looked (host): what we wrote was thought of before."""
+
+
 class Configuration:
     """The firewall's configuration on the router."""
 
@@ -91,18 +95,22 @@ class Configuration:
         """Do what `plan` says of the sections, all of it or nothing, and put it into force.
 
         A session may end at any moment, and what was sent in it is lost then:
-        what is still missing is sent once more. Raises RouterBusyError while
-        somebody else has not confirmed a change, and NotAppliedError when ours
-        cannot be.
+        what is still missing is sent once more. So it is when somebody was
+        faster, who may have changed the very section. Raises RouterBusyError
+        while somebody else has not confirmed a change, and NotAppliedError when
+        ours cannot be.
         """
-        for may_have_expired in (True, False):
+        for may_try_again in (True, False):
             await self._wait_for_others()
             requests = [r for edit in plan(await self.read()) for r in edit.requests()]
             try:
                 if not requests or await self._write(requests):
                     return
+            except _OvertakenError:
+                if not may_try_again:
+                    raise
             except SessionLostError as error:
-                if not may_have_expired:
+                if not may_try_again:
                     raise MissingRightsError(host=self._ubus.host, detail=error.call) from None
         raise self._not_confirmed()
 
@@ -142,19 +150,15 @@ class Configuration:
         return confirmed
 
     async def _try(self) -> None:
-        """Apply, as soon as nobody else does; to be taken back unless it is confirmed."""
-        end = asyncio.get_running_loop().time() + self._patience
-        while True:
-            try:
-                await self._ubus.call_in_session(
-                    "uci", "apply", rollback=True, timeout=max(1, round(self._patience))
-                )
-            except StatusError as error:
-                if error.status != PERMISSION_DENIED:
-                    raise
-                await self._pause(end, RouterBusyError(host=self._ubus.host))
-            else:
-                return
+        """Apply, to be taken back unless it is confirmed."""
+        try:
+            await self._ubus.call_in_session(
+                "uci", "apply", rollback=True, timeout=max(1, round(self._patience))
+            )
+        except StatusError as error:
+            if error.status == PERMISSION_DENIED:
+                raise _OvertakenError(host=self._ubus.host) from None
+            raise
 
     async def _confirm(self) -> bool:
         """Confirm until there is nothing to confirm any more; tell whether that did it.
