@@ -209,6 +209,19 @@ async def test_without_an_end_nothing_runs_out(session: aiohttp.ClientSession) -
         assert await home.mapping(granted)
 
 
+async def test_nobody_stays_let_in_though_ours_was_the_only_rule(
+    session: aiohttp.ClientSession,
+) -> None:
+    """What is left in the list would open the next rule before it was read back, for ever."""
+    async with home_with(session) as home:
+        for row in home.router.items(NAT):
+            await home.router.remove(NAT, row[".id"])
+        (granted,) = await home.driver.open(forward(), NO_END)
+        await home.driver.close(granted)
+        assert not home.router.items(NAT)
+        assert not home.router.items(LIST)
+
+
 async def test_the_longest_lease(session: aiohttp.ClientSession) -> None:
     async with home_with(session) as home:
         (granted,) = await home.driver.open(forward(), timedelta(days=300))

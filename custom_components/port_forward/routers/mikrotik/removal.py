@@ -50,7 +50,9 @@ async def remove(rest: Rest, wan: Wan, mapping: PortMapping, *, ours_only: bool 
             for row in rows
         ):
             raise NotClosedError(port=str(mapping.external_ports))
-    if rows and forward_id and not any(is_marked(row, forward_id) for row in rows):
+    # Without a single pinhole there may be no IPv6 at all.
+    has_lists = path == NAT or touched or rows
+    if has_lists and forward_id and not any(is_marked(row, forward_id) for row in rows):
         version = 6 if mapping.is_pinhole else 4
         await Admission(rest, list_of(forward_id), version, {}).clear()
     return bool(touched)
