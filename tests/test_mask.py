@@ -52,6 +52,9 @@ def mask() -> Mask:
         ("xhunter2/éx HUNTER2/É hunter2%2F%C3%A9", f"x{SECRET}x {SECRET} {SECRET}"),
         ("Basic aHVudGVyMi/DqQ==", f"Basic {SECRET}"),
         ("?token=k3y&", f"?token={SECRET}&"),
+        ("http://bob:topsecret@10.0.0.5:80/x", f"http://{SECRET}@lan-1:80/x"),
+        ("http://nas:topsecret@nas/x", f"http://{SECRET}@forward-2/x"),
+        ("HTTPS://bob@HOST/a@b", f"HTTPS://{SECRET}@HOST/a@b"),
     ],
 )
 def test_text(mask: Mask, text: str, shown: str | EllipsisType) -> None:

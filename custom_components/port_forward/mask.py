@@ -39,6 +39,8 @@ _KINDS: Final[Mapping[IPv4Network | IPv6Network, str]] = {
     IPv6Network("2000::/3"): "ipv6",
 }
 
+# Of a URL. Before names that are known: nobody knows the password behind one of them.
+_USERINFO = r"(?<=://)[^\s/@]+(?=@)"
 _HEX = "[0-9A-Fa-f]"
 # What may be an address is looked at more closely; the first that fits at a place decides.
 _PATTERNS: Final = {
@@ -78,6 +80,7 @@ class Mask:
         groups = [f"(?P<{kind}>{pattern})" for kind, pattern in _PATTERNS.items()]
         if words:
             groups.insert(0, f"(?P<word>{'|'.join(words)})")
+        groups.insert(0, f"(?P<userinfo>{_USERINFO})")
         self._pattern = re.compile("|".join(groups), re.IGNORECASE)
 
     def text(self, text: str) -> str:
@@ -128,6 +131,8 @@ class Mask:
         match match.lastgroup:
             case "word":
                 return SECRET if found in self._secrets else self._named(found)
+            case "userinfo":
+                return SECRET
             case "ipv4" | "ipv6":
                 with suppress(ValueError):
                     return self.address(ip_address(found))
