@@ -8,6 +8,7 @@ import aiohttp
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.aiohttp_client import async_create_clientsession
 from homeassistant.helpers.singleton import singleton
@@ -17,6 +18,7 @@ from .announce import async_announce
 from .const import CONF_DRIVER, DOMAIN, LOGGER
 from .history import async_history
 from .openings import Keeper, Ledger, LedgerUnreadableError, Opening, Reason
+from .routers.errors import RouterError
 from .routers.observed import ObservedRouter
 from .routers.registry import DRIVERS
 from .routers.router import Router
@@ -71,7 +73,13 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reaso
     Raises RouterError when one could not be closed; it is in the ledger then.
     """
     if entry.state is ConfigEntryState.LOADED:
-        await entry.runtime_data.keeper.close_all(reason)
+        keeper = entry.runtime_data.keeper
+        try:
+            # What waits to be opened would be forgotten on the router that is given up.
+            await keeper.close_all(reason, for_good=True)
+        except RouterError, HomeAssistantError:
+            keeper.go_on()
+            raise
         return
     ledger = await async_load_ledger(hass, entry)
     if ledger.openings:

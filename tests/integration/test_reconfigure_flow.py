@@ -9,6 +9,7 @@ from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
+from custom_components.port_forward.openings import KeeperStoppedError
 from lab.virtual_router import Fault, VirtualRouter, Wan, free_port
 
 from .announcing import announce
@@ -19,6 +20,7 @@ from .conftest import (
     forward_data,
     make_entry,
     phases,
+    refresh,
     set_up,
     state_of,
     switch,
@@ -180,6 +182,30 @@ async def test_another_wan_is_refused_while_a_port_cannot_be_closed(
     assert placeholders["error"].startswith("The router does not answer at 127.0.0.1")
     assert open_entry.data["wan"] == wan
     assert len(two_wans.mappings) == 1
+    # It is closed when the router answers, and is opened there as before.
+    two_wans.clear_faults()
+    await refresh(hass, open_entry)
+    assert not two_wans.mappings
+    await switch(hass, "turn_on")
+    assert len(two_wans.mappings) == 1
+
+
+async def test_what_is_opened_meanwhile_is_not_left_on_the_old_wan(
+    hass: HomeAssistant, two_wans: VirtualRouter, open_entry: MockConfigEntry
+) -> None:
+    [forward_id] = open_entry.subentries
+    step = await open_entry.start_reconfigure_flow(hass)
+    step = await submit(hass, step, url=two_wans.description_url)
+    _, other = options(step, "wan")
+    two_wans.requests.clear()
+    two_wans.fault(Fault.SLOW_TO_ACT, action="DeletePortMapping", delay=0.3)
+    done = hass.async_create_task(submit(hass, step, wan=other))
+    await arrived(two_wans, "DeletePortMapping", 1)
+    with pytest.raises(KeeperStoppedError):
+        await open_entry.runtime_data.async_open(forward_id)
+    assert_abort(await done, "reconfigure_successful")
+    await hass.async_block_till_done()
+    assert not two_wans.mappings
 
 
 async def test_another_wan_of_a_router_that_could_not_be_set_up(

@@ -289,8 +289,8 @@ class Keeper:
     ) -> None:
         """Close every opening, and of `forwards` what somebody else made.
 
-        `for_good`: this keeper opens nothing any more. Raises the first
-        RouterError after trying all.
+        `for_good`: this keeper opens nothing any more, unless `go_on` is
+        called. Raises the first RouterError after trying all.
         """
         self._journal.note("", Source.COMMAND, "close_all", why=reason)
         if for_good:
@@ -298,6 +298,10 @@ class Keeper:
             self._do.is_over = True
         async with self._turns.to_change():
             await self._do.close(self._shown.all_to_close(forwards), reason, by)
+
+    def go_on(self) -> None:
+        """Open what is asked for again: not all could be closed, and the router is kept."""
+        self._do.is_over = False
 
     @to_the_end
     async def lock(
