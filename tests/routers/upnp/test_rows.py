@@ -85,6 +85,17 @@ def test_port_listing_skips_bad_entries() -> None:
     assert list(read_port_listing(document)) == [MAPPING]
 
 
+def test_q26_a_row_inside_a_description_is_none() -> None:
+    """Whoever maps a port may write anything there, and routers copy it as it is."""
+    row = _in_list(ROW)
+    written = row | {"NewExternalPort": "443", "NewDescription": ""}
+    forged = "".join(f"<{key}>{value}</{key}>" for key, value in written.items())
+    row["NewDescription"] = f"Door<PortMappingEntry>{forged}</PortMappingEntry>"
+    fields = "".join(f"<{key}>{value}</{key}>" for key, value in row.items())
+    document = f"<PortMappingList><PortMappingEntry>{fields}</PortMappingEntry></PortMappingList>"
+    assert list(read_port_listing(document)) == [MAPPING]
+
+
 @pytest.mark.parametrize(
     "document", ["<p:PortMappingList", "<html/>", "<PortMappingEntry/>", "<error>busy</error>"]
 )

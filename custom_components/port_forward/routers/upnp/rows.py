@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from ..model import PORT_MAX, PortMapping, PortRange, Protocol
-from .lenient_xml import NotXmlError, fields, find, name, number, parse
+from .lenient_xml import NotXmlError, children, fields, find, number, parse
 
 _LONGEST_LEASE = 2**32 - 1
 # Characters. IGD has none that are longer (Q42), so that no more need be kept of 64 KiB.
@@ -59,12 +59,14 @@ def read_port_listing(listing: str) -> Iterator[PortMapping]:
     """Iterate over the mappings of a PortMappingList document; raises NotXmlError.
 
     An answer that holds no such list is none: it must not pass for an empty one.
+    Whatever lies deeper in it is somebody's text: a description that is copied
+    as it is (Q26) must not pass for a mapping.
     """
     found = find(parse(listing), "PortMappingList")
     if found is None:
         raise NotXmlError("no list of port mappings")
-    for element in found.iter():
-        if name(element) == "PortMappingEntry" and (row := read_row(fields(element))):
+    for entry in children(found, "PortMappingEntry"):
+        if row := read_row(fields(entry)):
             yield row
 
 
