@@ -37,6 +37,7 @@ _PASSING = {
     "return",
 }
 _NETWORKS = {"dst-address", "src-address"}
+_MOST_DIGITS = 20  # of a counter: those of 2^64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,7 +193,7 @@ def _read(
         enabled=not (is_on(row.get("disabled")) or is_on(row.get("invalid"))),
         description=row.get("comment", ""),
         id=mapping_id(row.get(ID, ""), forward_id_of(row.get("comment", ""))),
-        hits=int(packets) if packets.isdecimal() else None,
+        hits=int(packets) if packets.isdecimal() and len(packets) <= _MOST_DIGITS else None,
     )
 
 

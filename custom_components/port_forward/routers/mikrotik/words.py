@@ -17,7 +17,10 @@ def duration_of(text: str) -> timedelta | None:
     if not text or found is None:
         return None
     parts = zip(found.groups(), _UNITS.values(), strict=True)
-    return timedelta(seconds=sum(int(part) * unit for part, unit in parts if part))
+    try:
+        return timedelta(seconds=sum(int(part) * unit for part, unit in parts if part))
+    except ValueError, OverflowError:  # Too many digits, or too long a time.
+        return None
 
 
 def duration(wanted: timedelta) -> str:

@@ -88,10 +88,14 @@ class RouterClock:
     def remaining(self, stop_date: str) -> timedelta | None:
         """Return how long a rule with this `stop_date` lasts, negative when it is over.
 
-        None for what is no date that fw4 understands.
+        None for what is no date that fw4 understands, and for the last and the
+        first day that there are: people write them for "never".
         """
         local = parse_date(stop_date)
-        return None if local is None else self._meant_by(local) - self.utc
+        try:
+            return None if local is None else self._meant_by(local) - self.utc
+        except OverflowError:
+            return None
 
     @property
     def utc(self) -> datetime:

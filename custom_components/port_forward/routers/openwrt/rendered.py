@@ -147,6 +147,7 @@ def _network(value: object) -> str:
 
 def _date(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return found if found.tzinfo is None else None
