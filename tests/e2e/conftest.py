@@ -12,6 +12,7 @@ from lab.home_assistant import REPOSITORY, RealHomeAssistant
 from lab.netns import Namespace
 from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, free_port
 from tests.e2e.clients import Camera, camera
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.secrecy import Overheard
 from tests.e2e.ui import ForwardOnScreen, Ui
@@ -170,13 +171,4 @@ def port() -> int:
 async def door(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> ForwardOnScreen:
     """A forward of `port` to the camera's page, added to `router`, not open yet."""
     added = await ui.add_router(router.description_url)
-    return await ui.add_forward(
-        added.entry,
-        added.first_forward,
-        # Killed, Home Assistant forgets which entities it had removed: each test has its own name.
-        name=f"Camera {port}",
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
-    )
+    return await ui.add_forward(added.entry, added.first_forward, **to_camera(port, inside.port))

@@ -10,6 +10,7 @@ from lab.home_assistant import RealHomeAssistant
 from lab.virtual_router import VirtualRouter
 from tests.e2e.clients import PAGE, Camera, camera, fetch
 from tests.e2e.conftest import up_for_a_day
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ROUTER_FLOW, Added, Ui, until_reloaded
 
@@ -50,11 +51,7 @@ async def test_announced(ui: Ui, router: VirtualRouter, inside: Camera, port: in
     door = await ui.add_forward(
         added.entry,
         added.first_forward,
-        name=f"Camera {port}",
-        internal_host="This Home Assistant",
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
+        **to_camera(port, inside.port, internal_host="This Home Assistant"),
     )
     await ui.turn_on(door)
     assert [mapping.internal_host for mapping in router.mappings] == [HOME]
@@ -63,14 +60,7 @@ async def test_announced(ui: Ui, router: VirtualRouter, inside: Camera, port: in
 
 async def test_moves_by_itself(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
     added = await add_discovered(ui, router)
-    door = await ui.add_forward(
-        added.entry,
-        name=f"Camera {port}",
-        internal_host=HOME,
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
-    )
+    door = await ui.add_forward(added.entry, **to_camera(port, inside.port, internal_host=HOME))
     await ui.turn_on(door)
     old_url = router.description_url
     async with await ui.ha.subscribe("config_entries/subscribe") as changes:

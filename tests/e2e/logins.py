@@ -9,7 +9,8 @@ import pytest
 from lab.openwrt import OpenWrt
 from lab.openwrt.accounts import Account
 from lab.openwrt.sessions import Session
-from tests.e2e.ui import ROUTER_FLOW, Added, Step, Ui
+from tests.e2e.forms import Step
+from tests.e2e.ui import ROUTER_FLOW, Added, Ui
 from tests.e2e.waiting import GUARD
 
 _ABOUT_THE_CONNECTION = ("certificate", "unencrypted")
@@ -55,9 +56,8 @@ async def repairs(ui: Ui, entry: str) -> set[str]:
 
     Another test may have left one of its own router.
     """
-    issues = (await ui.ha.command("repairs/list_issues"))["issues"]
-    ours = [issue for issue in issues if issue["domain"] == "port_forward"]
-    return {issue["translation_key"] for issue in ours if issue["issue_id"].endswith(entry)}
+    issues = await ui.repairs()
+    return {issue["translation_key"] for issue in issues if issue["issue_id"].endswith(entry)}
 
 
 def ids_of_sessions(router: OpenWrt, monkeypatch: pytest.MonkeyPatch) -> set[str]:

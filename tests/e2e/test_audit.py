@@ -14,8 +14,9 @@ from lab.home_assistant import RealHomeAssistant
 from lab.virtual_router import VirtualRouter, free_port
 from tests.e2e.clients import PAGE, Camera, fetch, is_closed
 from tests.e2e.conftest import up_for_a_day
+from tests.e2e.forms import Step
 from tests.e2e.log import LogBook
-from tests.e2e.ui import ForwardOnScreen, Step, Ui
+from tests.e2e.ui import ForwardOnScreen, Ui
 from tests.e2e.waiting import GUARD, until
 
 FIX = "/api/repairs/issues/fix"
@@ -69,55 +70,27 @@ async def open_by_upnp(
             assert answer.ok, await answer.text()
 
 
-async def look(ha: RealHomeAssistant, entry: str) -> list[dict[str, Any]]:
-    """Let Home Assistant look at the router now, and return what it holds."""
-    answer = await ha.command(
-        "call_service",
-        domain="port_forward",
-        service="list_mappings",
-        service_data={"config_entry_id": entry},
-        return_response=True,
-    )
-    rows: list[dict[str, Any]] = answer["response"]["mappings"]
-    return rows
-
-
-async def asked(ha: RealHomeAssistant) -> list[dict[str, Any]]:
+async def asked(ui: Ui) -> list[dict[str, Any]]:
     """Return the repairs about what others have open."""
-    issues = (await ha.command("repairs/list_issues"))["issues"]
-    return [
-        issue
-        for issue in issues
-        if issue["domain"] == "port_forward" and issue["issue_id"].startswith("foreign_")
-    ]
+    return [issue for issue in await ui.repairs() if issue["issue_id"].startswith("foreign_")]
 
 
-async def begin(ha: RealHomeAssistant) -> Step:
+async def begin(ui: Ui) -> Step:
     """Open the only repair."""
-    [issue] = await asked(ha)
+    [issue] = await asked(ui)
     assert issue["is_fixable"]
-    step: Step = await ha.post(FIX, {"handler": "port_forward", "issue_id": issue["issue_id"]})
+    step: Step = await ui.ha.post(FIX, {"handler": "port_forward", "issue_id": issue["issue_id"]})
     assert (step["type"], step["step_id"]) == ("menu", "init")
     return step
-
-
-async def entity_of(ha: RealHomeAssistant, entry: str, platform: str) -> str:
-    """Return the sensor or the event of the foreign mappings."""
-    [found] = [
-        str(row["entity_id"])
-        for row in await ha.command("config/entity_registry/list")
-        if row["config_entry_id"] == entry
-        and row["translation_key"] == "foreign_mappings"
-        and row["entity_id"].startswith(f"{platform}.")
-    ]
-    return found
 
 
 async def test_a_camera_opens_its_own_port(
     ui: Ui, ha: RealHomeAssistant, router: VirtualRouter, door: ForwardOnScreen, inside: Camera
 ) -> None:
     port = free_port()
-    sensor, event = [await entity_of(ha, door.entry, kind) for kind in ("sensor", "event")]
+    sensor, event = [
+        await ui.entity_of(door.entry, "foreign_mappings", kind) for kind in ("sensor", "event")
+    ]
     assert (await ha.state(sensor))["state"] == "0"
     trigger = {
         "trigger": "port_forward.foreign_mapping_appeared",
@@ -126,7 +99,7 @@ async def test_a_camera_opens_its_own_port(
     async with await ha.subscribe("subscribe_trigger", trigger=[trigger]) as runs:
         await open_by_upnp(router, port, inside, EVIL[0])
         assert await fetch(port) == PAGE, "the whole internet may look"
-        await look(ha, door.entry)
+        await ui.mappings(door.entry)
         async with asyncio.timeout(GUARD):
             told = (await runs.get())["variables"]["trigger"]
     assert (told["external_ports"], told["internal_host"]) == (str(port), "127.0.0.1")
@@ -137,13 +110,13 @@ async def test_a_camera_opens_its_own_port(
     assert (await ha.state(event))["attributes"]["event_type"] == "foreign_mapping_appeared"
     assert await ui.is_on(door) is False
 
-    step = await begin(ha)
+    step = await begin(ui)
     written = step["description_placeholders"]["description"]
     assert written == "`<script>alert(1)</script>'](http://evil.example)`", "as code, so inert"
     step = await ui.submit(FIX, step, next_step_id="close")
     assert step["type"] == "create_entry", step
     assert await is_closed(port)
-    assert not await asked(ha)
+    assert not await asked(ui)
     assert (await ha.state(sensor))["state"] == "0"
     assert (await ha.state(event))["attributes"]["event_type"] == "foreign_mapping_disappeared"
 
@@ -153,20 +126,20 @@ async def test_accepted_until_it_changes(
 ) -> None:
     port = free_port()
     await open_by_upnp(router, port, inside)
-    await look(ha, door.entry)
-    step = await ui.submit(FIX, await begin(ha), next_step_id="accept")
+    await ui.mappings(door.entry)
+    step = await ui.submit(FIX, await begin(ui), next_step_id="accept")
     assert step["type"] == "create_entry", step
     assert await fetch(port) == PAGE
     await ui.until_saved(door)
     await ha.kill()
     await ha.start()
     await ha.wait_for_state(door.switch, "off")
-    await look(ha, door.entry)
-    assert not await asked(ha), "remembered, even when the power fails"
+    await ui.mappings(door.entry)
+    assert not await asked(ui), "remembered, even when the power fails"
     await router.remove("TCP", port)
     await open_by_upnp(router, port, inside, "another name")
-    await look(ha, door.entry)
-    assert len(await asked(ha)) == 1
+    await ui.mappings(door.entry)
+    assert len(await asked(ui)) == 1
 
 
 async def test_changed_while_the_user_reads(
@@ -174,8 +147,8 @@ async def test_changed_while_the_user_reads(
 ) -> None:
     port = free_port()
     await open_by_upnp(router, port, inside)
-    await look(ha, door.entry)
-    step = await begin(ha)
+    await ui.mappings(door.entry)
+    step = await begin(ui)
     await router.remove("TCP", port)
     await open_by_upnp(router, port, inside, "somebody else")
     step = await ui.submit(FIX, step, next_step_id="close")
@@ -188,9 +161,9 @@ async def test_adopted_closes_by_itself(
 ) -> None:
     port = free_port()
     await open_by_upnp(router, port, inside)
-    await look(ha, door.entry)
+    await ui.mappings(door.entry)
     known = {row["subentry_id"] for row in await ui.subentries(door.entry)}
-    step = await ui.submit(FIX, await begin(ha), next_step_id="adopt")
+    step = await ui.submit(FIX, await begin(ui), next_step_id="adopt")
     assert (step["type"], step["step_id"]) == ("form", "adopt")
     step = await ui.submit(
         FIX,
@@ -204,7 +177,7 @@ async def test_adopted_closes_by_itself(
     assert new["title"] == f"Adopted {port}"
     switch = f"switch.adopted_{port}"
     await ha.wait_for_state(switch, "on")
-    assert not await asked(ha)
+    assert not await asked(ui)
     assert await fetch(port) == PAGE
     await until(lambda: any(0 < row.lease <= 8 for row in router.mappings))
     await ha.wait_for_state(switch, "off")
@@ -223,7 +196,7 @@ async def test_flood(
     """10,000 of them, and ours is opened and closed in time; the loop is never held for long."""
     chance = random.Random(1)  # noqa: S311  the same each time
     ports = [number for number in chance.sample(range(1, 60_000), FLOOD) if number != port]
-    sensor = await entity_of(ha, door.entry, "sensor")
+    sensor = await ui.entity_of(door.entry, "foreign_mappings", "sensor")
     await ui.turn_on(door)
     await ui.turn_off(door)
     for number in ports:
@@ -235,7 +208,7 @@ async def test_flood(
             internal_port=chance.randrange(1, 65536),
             description=chance.choice((*EVIL, door.name)),
         )
-    looking = asyncio.create_task(look(ha, door.entry))
+    looking = asyncio.create_task(ui.mappings(door.entry))
     slowest = 0.0
     loop = asyncio.get_running_loop()
     while not looking.done():
@@ -248,19 +221,17 @@ async def test_flood(
     state = await ha.state(sensor)
     assert int(state["state"]) == 1024
     assert (state["attributes"]["more"], state["attributes"]["complete"]) == (974, False)
-    issues = await asked(ha)
+    issues = await asked(ui)
     assert len(issues) == 11
     [flood] = [issue for issue in issues if issue["translation_key"] == "foreign_flood"]
     assert flood["translation_placeholders"]["count"] == "1024+"
     assert "evil.example" not in log.text()
 
     await router.remove("TCP", router.mappings[0].external_port)
-    async with await ha.subscribe(
-        "subscribe_events", event_type="port_forward_activity"
-    ) as activities:
+    async with await ui.activities() as activities:
         await ha.call("port_forward", "open", entity_id=door.switch, duration={"seconds": 5})
         assert await fetch(port) == PAGE
-        looking = asyncio.create_task(look(ha, door.entry))
+        looking = asyncio.create_task(ui.mappings(door.entry))
         closed = await ui.happens(activities, "closed")
         assert closed["reason"] == "time_up"
         assert closed["late"] < 2

@@ -3,6 +3,7 @@
 from lab.home_assistant import RealHomeAssistant
 from lab.virtual_router import Fault, VirtualRouter, free_port
 from tests.e2e.clients import PAGE, Camera, fetch, is_closed
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.ui import FORWARD_FLOW, ForwardOnScreen, Ui, until_reloaded
 from tests.e2e.waiting import until
@@ -23,11 +24,7 @@ async def test_forward_edited_while_open(
     step = await ui.submit(
         FORWARD_FLOW,
         step,
-        name="Back door camera",
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(moved_to),
+        **to_camera(moved_to, inside.port, name="Back door camera"),
     )
     assert (step["type"], step["reason"]) == ("abort", "reconfigure_successful")
     await until(lambda: f"opened TCP {moved_to}" in changes)
@@ -49,11 +46,7 @@ async def test_forward_renamed_while_open(
         await ui.submit(
             FORWARD_FLOW,
             await ui.start_editing(door),
-            name="Back door camera",
-            internal_host="127.0.0.1",
-            protocol="tcp",
-            internal_ports=str(inside.port),
-            external_ports=str(port),
+            **to_camera(port, inside.port, name="Back door camera"),
         )
         await until_reloaded(updates, door.entry)
     state = await ha.wait_for_state(door.switch, "on")
@@ -65,12 +58,7 @@ async def test_forward_deleted_while_open(
     ui: Ui, router: VirtualRouter, door: ForwardOnScreen, inside: Camera, port: int
 ) -> None:
     other = await ui.add_forward(
-        door.entry,
-        name="Other",
-        internal_host="127.0.0.1",
-        protocol="udp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
+        door.entry, **to_camera(port, inside.port, name="Other", protocol="udp")
     )
     await ui.turn_on(door)
     await ui.turn_on(other)
@@ -104,8 +92,7 @@ async def test_router_deleted_while_it_is_away(
     await ui.turn_on(door)
     await router.stop()
     await ui.delete_router(door.entry)
-    issues = (await ha.command("repairs/list_issues"))["issues"]
-    [issue] = [issue for issue in issues if issue["domain"] == "port_forward"]
+    [issue] = await ui.repairs()
     assert issue["translation_key"] == "left_open"
     assert str(port) in issue["translation_placeholders"]["ports"]
     await ha.command(

@@ -9,6 +9,7 @@ import pytest
 from lab.home_assistant import CommandError, RealHomeAssistant
 from lab.virtual_router import Fault, VirtualRouter, free_port
 from tests.e2e.clients import PAGE, Camera, fetch
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ForwardOnScreen, Ui
 from tests.e2e.waiting import GUARD
@@ -26,13 +27,7 @@ def needles(router: VirtualRouter) -> set[str]:
 async def add_door(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> ForwardOnScreen:
     added = await ui.add_router(router.description_url)
     return await ui.add_forward(
-        added.entry,
-        added.first_forward,
-        name=NAME,
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
+        added.entry, added.first_forward, **to_camera(port, inside.port, name=NAME)
     )
 
 

@@ -110,9 +110,7 @@ async def test_port_moves_with_its_device(
     six: Camera,
     port: int,
 ) -> None:
-    async with await ha.subscribe(
-        "subscribe_events", event_type="port_forward_activity"
-    ) as activities:
+    async with await ui.activities() as activities:
         moving = asyncio.create_task(until_at(six, port))
         await see(ha, CAMERA, SIX)
         took = await moving
@@ -143,9 +141,7 @@ async def test_port_closes_when_its_address_is_given_to_another_device(
     log.provoke("Error during service call to switch.turn_on", because="it must not be opened")
     await see(ha, CAMERA, FIVE, home=False)
     assert await fetch(port) == PAGE
-    async with await ha.subscribe(
-        "subscribe_events", event_type="port_forward_activity"
-    ) as activities:
+    async with await ui.activities() as activities:
         began = time.perf_counter()
         await see(ha, NAS, FIVE)
         told = await ui.happens(activities, "closed")
@@ -196,9 +192,7 @@ async def test_flapping_tracker(
     ui: Ui, ha: RealHomeAssistant, router: VirtualRouter, door: ForwardOnScreen, port: int
 ) -> None:
     before = sum(router.requests.values())
-    async with await ha.subscribe(
-        "subscribe_events", event_type="port_forward_activity"
-    ) as activities:
+    async with await ui.activities() as activities:
         flapping = asyncio.create_task(_flap(ha))
         told = await ui.happens(activities, "closed")
         await flapping

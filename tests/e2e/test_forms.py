@@ -10,7 +10,8 @@ import pytest
 from lab.home_assistant import RealHomeAssistant
 from lab.virtual_router import VirtualRouter, Wan, free_port
 from tests.e2e.clients import PAGE, Camera, fetch
-from tests.e2e.ui import FORWARD_FLOW, OPTIONS_FLOW, ROUTER_FLOW, ForwardOnScreen, Step, Ui
+from tests.e2e.forms import Step
+from tests.e2e.ui import FORWARD_FLOW, OPTIONS_FLOW, ROUTER_FLOW, ForwardOnScreen, Ui
 
 CAMERA = {"name": "Camera", "internal_host": "127.0.0.1", "protocol": "tcp", "internal_ports": "80"}
 

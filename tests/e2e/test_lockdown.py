@@ -15,10 +15,10 @@ from tests.e2e.clients import (
     fetch,
     is_closed,
 )
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
-from tests.e2e.test_voice import say
+from tests.e2e.test_restarts import kill_in_the_middle
 from tests.e2e.ui import ForwardOnScreen, Ui
-from tests.e2e.waiting import until
 
 FOREIGN = "127.0.0.9"
 
@@ -37,11 +37,7 @@ async def add_garage(
     """Add another forward to the camera, of UDP, beside `door`."""
     garage = await ui.add_forward(
         door.entry,
-        name=f"Garage {other_port}",
-        internal_host="127.0.0.1",
-        protocol="udp",
-        internal_ports=str(inside.port),
-        external_ports=str(other_port),
+        **to_camera(other_port, inside.port, name=f"Garage {other_port}", protocol="udp"),
     )
     await ui.until_saved(garage)
     return garage
@@ -90,7 +86,7 @@ async def test_lockdown(
     lockdown = await ui.entity_of(door.entry, "lockdown")
     await open_both(ui, router, door, garage, port=port, other_port=other_port)
     connected, client = await asyncio.open_connection("127.0.0.1", port)
-    async with await ha.subscribe("subscribe_events", event_type="port_forward_activity") as told:
+    async with await ui.activities() as told:
         await ha.call("switch", "turn_on", entity_id=lockdown)
         happened = [await ui.happens(told, "closed") for _ in range(2)]
     # Who was in is out, as far as the router ends connections: this one does.
@@ -144,12 +140,8 @@ async def test_killed_while_locking(
     lockdown = await ui.entity_of(door.entry, "lockdown")
     await open_both(ui, router, door, garage, port=port, other_port=other_port)
     router.fault(Fault.SLOW_TO_ACT, action="DeletePortMapping", delay=60)
-    before = router.requests["DeletePortMapping"]
-    locking = asyncio.create_task(ha.call("switch", "turn_on", entity_id=lockdown))
-    await until(lambda: router.requests["DeletePortMapping"] > before)
-    await ha.kill()
-    with pytest.raises(ConnectionError):
-        await locking
+    locking = ha.call("switch", "turn_on", entity_id=lockdown)
+    await kill_in_the_middle(ha, router, "DeletePortMapping", locking)
     assert await fetch(port) == PAGE
 
     await ha.start()
@@ -173,14 +165,14 @@ async def test_by_voice(
     log.provoke("Intent handling error", because="and of it Assist logs the whole traceback")
     lockdown = await ui.entity_of(door.entry, "lockdown")
     await ui.turn_on(door)
-    assert await say(ui, "turn on lockdown") == "Turned on the switch"
+    assert await ui.say("turn on lockdown") == "Turned on the switch"
     assert await is_closed(port)
     await ha.wait_for_state(lockdown, "on")
-    await say(ui, f"turn on {door.name}")
+    await ui.say(f"turn on {door.name}")
     assert await is_closed(port)
-    assert await say(ui, "turn off lockdown") == "Turned off the switch"
+    assert await ui.say("turn off lockdown") == "Turned off the switch"
     await ha.wait_for_state(lockdown, "off")
-    await say(ui, f"turn on {door.name}")
+    await ui.say(f"turn on {door.name}")
     assert await fetch(port) == PAGE
 
 
@@ -197,7 +189,7 @@ async def test_close_all(
 ) -> None:
     garage = await add_garage(ui, door, inside, other_port)
     await open_both(ui, router, door, garage, port=port, other_port=other_port)
-    async with await ha.subscribe("subscribe_events", event_type="port_forward_activity") as told:
+    async with await ui.activities() as told:
         if by == "button":
             button = await ui.entity_of(door.entry, "close_all")
             await ha.call("button", "press", entity_id=button)

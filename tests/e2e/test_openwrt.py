@@ -10,6 +10,7 @@ from lab.certificate import Certificate, self_signed
 from lab.home_assistant import CommandError, RealHomeAssistant
 from lab.openwrt import DEDICATED, PASSWORD, READ_ONLY, USERNAME, OpenWrt
 from tests.e2e.clients import PAGE, Camera, fetch, is_closed
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.logins import (
     add_by_login,
@@ -61,15 +62,7 @@ async def _tells_no_secrets(
 async def door(ui: Ui, router: OpenWrt, inside: Camera, port: int) -> ForwardOnScreen:
     """A forward of `port` to the camera's page, added to `router`, not open yet."""
     added = await add_by_login(ui, "openwrt", {"url": router.url, **LOGIN})
-    return await ui.add_forward(
-        added.entry,
-        added.first_forward,
-        name=f"Camera {port}",
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
-    )
+    return await ui.add_forward(added.entry, added.first_forward, **to_camera(port, inside.port))
 
 
 def end_of(router: OpenWrt) -> datetime:
@@ -92,15 +85,7 @@ async def test_added_by_its_login_and_switched(
     assert not router.calls, "nothing is sent before the user has seen whom it goes to"
     added = await ui.added(await ui.submit(ROUTER_FLOW, step))
     assert added.first_forward["description_placeholders"]["note"] == ""
-    door = await ui.add_forward(
-        added.entry,
-        added.first_forward,
-        name=f"Camera {port}",
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
-    )
+    door = await ui.add_forward(added.entry, added.first_forward, **to_camera(port, inside.port))
     assert await is_closed(port)
 
     await ui.turn_on(door)

@@ -12,6 +12,7 @@ from lab.home_assistant import RealHomeAssistant
 from lab.opnsense import OPNsense
 from lab.virtual_router import free_port
 from tests.e2e.clients import FRIEND, PAGE, Camera, fetch, is_closed
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.logins import add_by_login, repairs
 from tests.e2e.secrecy import Overheard
@@ -54,13 +55,7 @@ async def add_forward(
 ) -> ForwardOnScreen:
     return await ui.add_forward(
         added.entry,
-        name=f"Camera {outside}",
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(inside),
-        external_ports=str(outside),
-        close_after={"hours": 1},
-        until_closed=until_closed,
+        **to_camera(outside, inside, close_after={"hours": 1}, until_closed=until_closed),
     )
 
 

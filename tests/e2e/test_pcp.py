@@ -42,8 +42,7 @@ async def test_port_of_the_provider(
     assert granted != inside.port
     assert await fetch(granted) == PAGE
 
-    activity = "port_forward_activity"
-    async with await ui.ha.subscribe("subscribe_events", event_type=activity) as activities:
+    async with await ui.activities() as activities:
         await router.change_external_ports()
         changed = await ui.happens(activities, "external_port_changed")
     [moved] = [row.external_port for row in router.mappings]

@@ -1,6 +1,5 @@
 """Whether a port can be reached at all: from the internet, and at the device behind it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -12,22 +11,11 @@ from lab.home_assistant import CommandError, RealHomeAssistant
 from lab.virtual_router import VirtualRouter
 from tests.check_server import check_server, plain
 from tests.e2e.clients import PAGE, Camera, camera, fetch, is_closed
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.ui import OPTIONS_FLOW, ForwardOnScreen, Ui
 
 CGNAT, PUBLIC, OTHER = "100.64.0.7", "203.0.113.7", "198.51.100.7"
-
-
-async def entity(ui: Ui, forward: ForwardOnScreen, key: str) -> str:
-    """Return the entity id of a binary sensor of the forward, or of its router."""
-    [entity_id] = [
-        row["entity_id"]
-        for row in await ui.ha.command("config/entity_registry/list")
-        if row["config_entry_id"] == forward.entry
-        and row["translation_key"] == key
-        and row["config_subentry_id"] in (None, forward.subentry)
-    ]
-    return str(entity_id)
 
 
 async def becomes(ui: Ui, forward: ForwardOnScreen, state: str) -> str:
@@ -35,15 +23,16 @@ async def becomes(ui: Ui, forward: ForwardOnScreen, state: str) -> str:
 
     It may take two looks: one for the router's address, one for its state.
     """
-    sensor = await entity(ui, forward, "reachable")
+    sensor = await ui.entity_of(forward.entry, "reachable")
     shown = await ui.ha.wait_for_state(sensor, state)
     return str(shown["attributes"]["reason"])
 
 
 async def repair(ui: Ui, forward: ForwardOnScreen) -> tuple[str, dict[str, Any]] | None:
     """Return the text of the repair and what is filled in, as the frontend gets them."""
-    issues = (await ui.ha.command("repairs/list_issues"))["issues"]
-    found = [row for row in issues if row["issue_id"] == f"not_reachable_{forward.entry}"]
+    found = [
+        row for row in await ui.repairs() if row["issue_id"] == f"not_reachable_{forward.entry}"
+    ]
     assert len(found) <= 1
     return (found[0]["translation_key"], found[0]["translation_placeholders"]) if found else None
 
@@ -115,14 +104,7 @@ async def watched(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> F
     """A forward to the camera that is open only while that answers."""
     added = await ui.add_router(router.description_url)
     return await ui.add_forward(
-        added.entry,
-        added.first_forward,
-        name=f"Camera {port}",
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
-        only_while_reachable=True,
+        added.entry, added.first_forward, **to_camera(port, inside.port, only_while_reachable=True)
     )
 
 
@@ -136,14 +118,12 @@ async def test_camera_dies(
     port: int,
     log: LogBook,
 ) -> None:
-    target = await entity(ui, watched, "target_reachable")
+    target = await ui.entity_of(watched.entry, "target_reachable")
     await ui.turn_on(watched)
     await ha.wait_for_state(target, "on")
     assert await fetch(port) == PAGE
 
-    async with await ha.subscribe(
-        "subscribe_events", event_type="port_forward_activity"
-    ) as activities:
+    async with await ui.activities() as activities:
         await power.aclose()
         # Or the first try would be a minute away.
         await ui.reload(watched.entry)
@@ -151,8 +131,7 @@ async def test_camera_dies(
         # A single failure closes nothing, nor does the restart.
         assert await ui.is_on(watched)
         assert [mapping.external_port for mapping in router.mappings] == [port]
-        async with asyncio.timeout(60):
-            closed = await happens(activities, "closed")
+        closed = await ui.happens(activities, "closed")
     assert (closed["reason"], closed["forward"]) == ("target_unreachable", watched.name)
     await ha.wait_for_state(watched.switch, "off")
     assert not router.mappings
@@ -169,10 +148,3 @@ async def test_camera_dies(
         await ha.wait_for_state(target, "on")
         assert await fetch(port) == PAGE
         await ui.turn_off(watched)
-
-
-async def happens(activities: asyncio.Queue[Any], kind: str) -> dict[str, Any]:
-    """Wait for so long as a target is given: the tries are half a minute apart."""
-    while (told := (await activities.get())["data"])["kind"] != kind:
-        pass
-    return dict(told)

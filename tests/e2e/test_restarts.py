@@ -1,12 +1,15 @@
 """Home Assistant goes and comes back while a port is open."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from lab.home_assistant import RealHomeAssistant
 from lab.virtual_router import Fault, VirtualRouter
 from tests.e2e.clients import PAGE, Camera, echo, fetch, is_closed
+from tests.e2e.forms import to_camera
 from tests.e2e.ui import ForwardOnScreen, Ui
 from tests.e2e.waiting import until
 
@@ -39,6 +42,18 @@ async def test_restarted_while_open(
     assert await is_closed(port)
 
 
+async def kill_in_the_middle(
+    ha: RealHomeAssistant, router: VirtualRouter, action: str, doing: Coroutine[Any, Any, None]
+) -> None:
+    """Kill Home Assistant while the router is at an action that somebody asks for."""
+    before = router.requests[action]
+    asking = asyncio.create_task(doing)
+    await until(lambda: router.requests[action] > before)
+    await ha.kill()
+    with pytest.raises(ConnectionError):
+        await asking
+
+
 async def test_killed_while_one_is_open_and_one_being_opened(
     ui: Ui,
     ha: RealHomeAssistant,
@@ -48,23 +63,12 @@ async def test_killed_while_one_is_open_and_one_being_opened(
     port: int,
 ) -> None:
     garage = await ui.add_forward(
-        door.entry,
-        name=f"Garage {port}",
-        internal_host="127.0.0.1",
-        protocol="udp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
+        door.entry, **to_camera(port, inside.port, name=f"Garage {port}", protocol="udp")
     )
     await ui.until_saved(garage)
     await ui.turn_on(door)
     router.fault(Fault.SLOW_TO_ACT, action="AddPortMapping", delay=0.5)
-    before = router.requests["AddPortMapping"]
-    opening = asyncio.create_task(ui.turn_on(garage))
-    await until(lambda: router.requests["AddPortMapping"] > before)
-
-    await ha.kill()
-    with pytest.raises(ConnectionError):
-        await opening
+    await kill_in_the_middle(ha, router, "AddPortMapping", ui.turn_on(garage))
     await until(lambda: len(router.mappings) == 2)
 
     await ha.start()
@@ -88,22 +92,11 @@ async def test_killed_while_closing_and_just_after_opening(
     await ui.until_saved(door)
     await ui.turn_on(door)
     garage = await ui.add_forward(
-        door.entry,
-        name=f"Garage {port}",
-        internal_host="127.0.0.1",
-        protocol="udp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
+        door.entry, **to_camera(port, inside.port, name=f"Garage {port}", protocol="udp")
     )
     await ui.turn_on(garage)
     router.fault(Fault.SLOW_TO_ACT, action="DeletePortMapping", delay=60)
-    before = router.requests["DeletePortMapping"]
-    closing = asyncio.create_task(ui.turn_off(door))
-    await until(lambda: router.requests["DeletePortMapping"] > before)
-
-    await ha.kill()
-    with pytest.raises(ConnectionError):
-        await closing
+    await kill_in_the_middle(ha, router, "DeletePortMapping", ui.turn_off(door))
     assert await fetch(port) == PAGE
     assert await echo(port, b"hello") == b"HELLO"
 

@@ -27,6 +27,17 @@ async def test_restarted_while_open(
     assert len(await log.records(rf"{door.name}: restored \(router_restarted\)")) == 1
 
 
+async def move_while_open(
+    ui: Ui, router: VirtualRouter, door: ForwardOnScreen, log: LogBook
+) -> None:
+    """Let the router be at another URL, so that Home Assistant does not find it any more."""
+    log.provoke(AWAY, because="the router has moved")
+    await ui.turn_on(door)
+    await router.restart(change_port=True)
+    await ui.refresh(door)
+    assert (await ui.ha.state(door.switch))["state"] == "unavailable"
+
+
 async def test_moved_and_typed_in_again(
     ui: Ui,
     ha: RealHomeAssistant,
@@ -35,11 +46,7 @@ async def test_moved_and_typed_in_again(
     port: int,
     log: LogBook,
 ) -> None:
-    log.provoke(AWAY, because="the router has moved")
-    await ui.turn_on(door)
-    await router.restart(change_port=True)
-    await ui.refresh(door)
-    assert (await ha.state(door.switch))["state"] == "unavailable"
+    await move_while_open(ui, router, door, log)
 
     step = await ui.start_adding_router()
     step = await ui.submit(ROUTER_FLOW, step, url=router.description_url)
@@ -56,11 +63,7 @@ async def test_moved_and_reconfigured(
     port: int,
     log: LogBook,
 ) -> None:
-    log.provoke(AWAY, because="the router has moved")
-    await ui.turn_on(door)
-    await router.restart(change_port=True)
-    await ui.refresh(door)
-    assert (await ha.state(door.switch))["state"] == "unavailable"
+    await move_while_open(ui, router, door, log)
 
     step = await ui.start_reconfiguring_router(door.entry)
     assert step["step_id"] == "reconfigure"

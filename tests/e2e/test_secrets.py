@@ -16,6 +16,7 @@ from lab.openwrt import Fault as OpenWrtFault
 from lab.opnsense import Fault as OPNsenseFault
 from lab.opnsense import OPNsense
 from tests.e2e.clients import PAGE, Camera, fetch
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.logins import (
     add_by_login,
@@ -55,14 +56,7 @@ async def firewall(router: OpenWrt) -> AsyncIterator[OPNsense]:
 
 
 async def door_of(ui: Ui, added: Added, inside: Camera, port: int) -> ForwardOnScreen:
-    return await ui.add_forward(
-        added.entry,
-        name=f"Camera {port}",
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
-    )
+    return await ui.add_forward(added.entry, **to_camera(port, inside.port))
 
 
 async def live_with(ui: Ui, door: ForwardOnScreen, port: int) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from lab.virtual_router import VirtualRouter
 from tests.e2e.clients import FRIEND, PAGE, STRANGER, Camera, echo, fetch, is_closed, throw
+from tests.e2e.forms import to_camera
 from tests.e2e.ui import ForwardOnScreen, Ui
 
 
@@ -24,52 +25,37 @@ async def test_tcp(ui: Ui, router: VirtualRouter, door: ForwardOnScreen, port: i
 
 async def test_udp(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
     added = await ui.add_router(router.description_url)
-    game = await ui.add_forward(
+    door = await ui.add_forward(
         added.entry,
-        name="Game",
-        internal_host="This Home Assistant",
-        protocol="udp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
+        **to_camera(port, inside.port, internal_host="This Home Assistant", protocol="udp"),
     )
-    await ui.turn_on(game)
+    await ui.turn_on(door)
     assert await echo(port, b"hello") == b"HELLO"
     with pytest.raises(ConnectionRefusedError):
         await fetch(port)
 
-    await ui.turn_off(game)
+    await ui.turn_off(door)
     assert await is_closed(port)
 
 
 async def test_both_protocols(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
     added = await ui.add_router(router.description_url)
-    vpn = await ui.add_forward(
-        added.entry,
-        name="VPN",
-        internal_host="localhost",
-        protocol="both",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
+    door = await ui.add_forward(
+        added.entry, **to_camera(port, inside.port, internal_host="localhost", protocol="both")
     )
-    await ui.turn_on(vpn)
+    await ui.turn_on(door)
     assert await fetch(port) == PAGE
     assert await echo(port, b"hello") == b"HELLO"
     assert len(router.mappings) == 2
 
-    await ui.turn_off(vpn)
+    await ui.turn_off(door)
     assert await is_closed(port)
 
 
 async def test_allowed_source(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
     added = await ui.add_router(router.description_url)
     door = await ui.add_forward(
-        added.entry,
-        name="Door for a friend",
-        internal_host="127.0.0.1",
-        protocol="both",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
-        allowed_source=FRIEND,
+        added.entry, **to_camera(port, inside.port, protocol="both", allowed_source=FRIEND)
     )
     await ui.turn_on(door)
     assert await fetch(port, FRIEND) == PAGE

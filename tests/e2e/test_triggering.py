@@ -14,6 +14,7 @@ from lab.home_assistant import CommandError, RealHomeAssistant
 from lab.openwrt import PASSWORD, USERNAME, OpenWrt
 from lab.virtual_router import VirtualRouter
 from tests.e2e.clients import FRIEND, PAGE, Camera, camera, fetch, is_closed
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.logins import add_by_login
 from tests.e2e.ui import ForwardOnScreen, Ui
@@ -22,7 +23,6 @@ from tests.e2e.waiting import until
 CONSOLE, TABLET = "127.0.0.50", "127.0.0.51"
 SERVICE = ("198.51.100.20", 3074)
 LINGER = timedelta(seconds=8)
-EVENT = "port_forward_activity"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -143,7 +143,7 @@ async def test_traffic_opens_a_port_to_the_device_that_causes_it(
         await ui.turn_on(door)
     assert raised.value.translation_key == "host_waits"
 
-    async with await ha.subscribe("subscribe_events", event_type=EVENT) as told:
+    async with await ui.activities() as told:
         playing = await play(way)
         opened = await ui.happens(told, "opened")
         assert opened["reason"] == "triggered"
@@ -223,14 +223,7 @@ async def test_an_entity_opens_a_port_on_any_router(
     visit = f"input_boolean.visit_{port}"
     try:
         door = await ui.add_forward(
-            added.entry,
-            added.first_forward,
-            name=f"Camera {port}",
-            internal_host="127.0.0.1",
-            protocol="tcp",
-            internal_ports=str(inside.port),
-            external_ports=str(port),
-            opened_by=visit,
+            added.entry, added.first_forward, **to_camera(port, inside.port, opened_by=visit)
         )
         # Helpers are written some seconds after they were made.
         helpers = ha.log.parent / ".storage" / "input_boolean"
@@ -260,7 +253,7 @@ async def test_what_nobody_uses_is_closed(
         close_when_idle={"minutes": 1},
     )
     await shorten(ui, door, close_when_idle={"seconds": 4})
-    async with await ha.subscribe("subscribe_events", event_type=EVENT) as told:
+    async with await ui.activities() as told:
         await ui.turn_on(door)
         # One who stays connected uses it, though nobody else comes.
         staying = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from lab.virtual_router import VirtualRouter
+from tests.e2e.forms import to_camera
 from tests.e2e.ui import ForwardOnScreen, Ui
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "voice.md"
@@ -17,15 +18,7 @@ DOCUMENTATION = Path(__file__).parents[2] / "docs" / "voice.md"
 async def add_forward(ui: Ui, router: VirtualRouter, port: int, leads_to: int) -> ForwardOnScreen:
     """Add a forward of `port`, with a name that can be spoken."""
     added = await ui.add_router(router.description_url)
-    return await ui.add_forward(
-        added.entry,
-        added.first_forward,
-        name=f"Camera {port}",
-        internal_host="127.0.0.1",
-        protocol="tcp",
-        internal_ports=str(leads_to),
-        external_ports=str(port),
-    )
+    return await ui.add_forward(added.entry, added.first_forward, **to_camera(port, leads_to))
 
 
 def open_ports(router: VirtualRouter) -> list[int]:
@@ -33,18 +26,12 @@ def open_ports(router: VirtualRouter) -> list[int]:
     return [row.external_port for row in router.mappings]
 
 
-async def say(ui: Ui, text: str) -> str:
-    """Say something to Assist and return its answer."""
-    answer = await ui.ha.command("conversation/process", text=text, language="en")
-    return str(answer["response"]["speech"]["plain"]["speech"])
-
-
 async def test_on_and_off(ui: Ui, router: VirtualRouter, port: int) -> None:
     forward = await add_forward(ui, router, port, 8080)
-    assert await say(ui, f"turn on {forward.name}") == "Turned on the switch"
+    assert await ui.say(f"turn on {forward.name}") == "Turned on the switch"
     assert open_ports(router) == [port]
-    assert await say(ui, f"is {forward.name} on?") == "Yes"
-    assert await say(ui, f"turn off {forward.name}") == "Turned off the switch"
+    assert await ui.say(f"is {forward.name} on?") == "Yes"
+    assert await ui.say(f"turn off {forward.name}") == "Turned off the switch"
     assert not open_ports(router)
 
 
@@ -68,18 +55,18 @@ async def sentences(ui: Ui) -> AsyncIterator[None]:
 async def test_the_documented_sentences(ui: Ui, router: VirtualRouter, port: int) -> None:
     forward = await add_forward(ui, router, port, 8080)
 
-    answer = await say(ui, f"open the {forward.name} for 20 minutes")
+    answer = await ui.say(f"open the {forward.name} for 20 minutes")
 
     assert answer.startswith(f"{forward.name} is open until ")
     assert open_ports(router) == [port]
     closes_at = await ui.ha.state(forward.switch.replace("switch.", "sensor.") + "_closes_at")
     left = datetime.fromisoformat(closes_at["state"]) - datetime.now(UTC)
     assert timedelta(minutes=19) < left <= timedelta(minutes=20)
-    await say(ui, f"close the port forward {forward.name}")
+    await ui.say(f"close the port forward {forward.name}")
     assert not open_ports(router)
-    await say(ui, f"open the port forward {forward.name}")
+    await ui.say(f"open the port forward {forward.name}")
     assert open_ports(router) == [port]
-    assert (await say(ui, "turn on lockdown")).startswith("Lockdown is on.")
+    assert (await ui.say("turn on lockdown")).startswith("Lockdown is on.")
     assert not open_ports(router)
     await ui.ha.wait_for_state(await ui.entity_of(forward.entry, "lockdown"), "on")
 
@@ -88,7 +75,7 @@ async def test_what_is_risky_is_not_exposed(ui: Ui, router: VirtualRouter, port:
     forward = await add_forward(ui, router, port, 22)
     exposed = await ui.ha.command("homeassistant/expose_entity/list")
     assert forward.switch not in exposed["exposed_entities"]
-    assert await say(ui, f"turn on {forward.name}") == f"Sorry, {forward.name} is not exposed"
+    assert await ui.say(f"turn on {forward.name}") == f"Sorry, {forward.name} is not exposed"
     assert not open_ports(router)
 
     await ui.ha.command(
@@ -97,5 +84,5 @@ async def test_what_is_risky_is_not_exposed(ui: Ui, router: VirtualRouter, port:
         entity_ids=[forward.switch],
         should_expose=True,
     )
-    await say(ui, f"turn on {forward.name}")
+    await ui.say(f"turn on {forward.name}")
     assert open_ports(router) == [port]

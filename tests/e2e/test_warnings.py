@@ -1,6 +1,7 @@
 """What is risky is asked about, closes soon, and is not for everybody to open."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -8,23 +9,18 @@ from lab.hass_websocket import CommandError
 from lab.home_assistant import RealHomeAssistant
 from lab.virtual_router import VirtualRouter
 from tests.e2e.clients import PAGE, Camera, fetch, is_closed
+from tests.e2e.forms import Step, suggested, to_camera
 from tests.e2e.guest import guest
 from tests.e2e.log import LogBook
-from tests.e2e.ui import FORWARD_FLOW, ForwardOnScreen, Step, Ui, suggested
+from tests.e2e.ui import FORWARD_FLOW, ForwardOnScreen, Ui
 
 QUARTER = {"days": 0, "hours": 0, "minutes": 15, "seconds": 0}
 REFUSED = "Only administrators of Home Assistant may open {}. Ask one of them"
 
 
-def remote_desktop(port: int) -> dict[str, str]:
+def remote_desktop(port: int) -> dict[str, Any]:
     """Return what is typed for a forward of `port` to a remote desktop."""
-    return {
-        "name": f"Office {port}",
-        "internal_host": "127.0.0.5",
-        "protocol": "tcp",
-        "internal_ports": "3389",
-        "external_ports": str(port),
-    }
+    return to_camera(port, 3389, name=f"Office {port}", internal_host="127.0.0.5")
 
 
 async def shown(ui: Ui, step: Step) -> str:
@@ -34,12 +30,6 @@ async def shown(ui: Ui, step: Step) -> str:
         f"component.port_forward.config_subentries.forward.step.{step['step_id']}.description"
     ]
     return text.format_map(step["description_placeholders"])
-
-
-async def say(ui: Ui, text: str) -> str:
-    """Say something to Assist and return its answer."""
-    answer = await ui.ha.command("conversation/process", text=text, language="en")
-    return str(answer["response"]["speech"]["plain"]["speech"])
 
 
 async def test_remote_desktop_is_asked_about(ui: Ui, router: VirtualRouter, port: int) -> None:
@@ -68,7 +58,7 @@ async def test_confirmed_it_closes_soon_and_assist_does_not_know_it(
     assert step["type"] == "create_entry"
     switch = f"switch.office_{port}"
     await ui.ha.wait_for_state(switch, "off")
-    assert await say(ui, f"turn on office {port}") == f"Sorry, Office {port} is not exposed"
+    assert await ui.say(f"turn on office {port}") == f"Sorry, Office {port} is not exposed"
     exposed = await ui.ha.command("homeassistant/expose_entity/list")
     assert switch not in exposed["exposed_entities"]
     assert not router.mappings
@@ -104,14 +94,7 @@ async def test_only_administrators_open(
 ) -> None:
     log.provoke("Only administrators of Home Assistant may open", because="the guest tries")
     if limit == "forward":
-        typed = {
-            "name": door.name,
-            "internal_host": "127.0.0.1",
-            "protocol": "tcp",
-            "internal_ports": str(inside.port),
-            "external_ports": str(port),
-            "admins_only": True,
-        }
+        typed = to_camera(port, inside.port, admins_only=True)
         step = await ui.submit(FORWARD_FLOW, await ui.start_editing(door), **typed)
         assert step["reason"] == "reconfigure_successful"
     else:
@@ -132,7 +115,7 @@ async def test_only_administrators_open(
         # By voice neither, and not even an administrator: it is not exposed.
         answer = await somebody.command("conversation/process", text=f"turn on {door.name}")
         said = answer["response"]["speech"]["plain"]["speech"]
-        assert said == await say(ui, f"turn on {door.name}")
+        assert said == await ui.say(f"turn on {door.name}")
         assert said == f"Sorry, {door.name} is not exposed"
         assert await is_closed(port)
 

@@ -1,19 +1,18 @@
 """What a user does in the browser, as the requests that the frontend makes of it."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from lab.home_assistant import RealHomeAssistant
+from tests.e2e.forms import Step, suggested
 from tests.e2e.waiting import GUARD, until
 
 _ENTRIES = "/api/config/config_entries"
 ROUTER_FLOW = f"{_ENTRIES}/flow"
 FORWARD_FLOW = f"{_ENTRIES}/subentries/flow"
 OPTIONS_FLOW = f"{_ENTRIES}/options/flow"
-
-type Step = dict[str, Any]
-"""A step of a flow as Home Assistant answers it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,29 +212,57 @@ class Ui:
         texts: dict[str, str] = answer["resources"]
         return texts
 
-    async def happens(self, activities: asyncio.Queue[Any], kind: str) -> dict[str, Any]:
-        """Wait until that happens to a forward, and return what is told of it.
+    async def activities(self) -> AbstractAsyncContextManager[asyncio.Queue[Any]]:
+        """Listen to what happens to forwards: `async with await ui.activities() as told`."""
+        return await self.ha.subscribe("subscribe_events", event_type="port_forward_activity")
 
-        `activities` is a subscription to the events of the type "port_forward_activity".
-        """
+    async def happens(self, told: asyncio.Queue[Any], kind: str) -> dict[str, Any]:
+        """Wait until that is among the `activities`, and return what is told of it."""
         async with asyncio.timeout(GUARD):
-            while (told := (await activities.get())["data"])["kind"] != kind:
+            while (activity := (await told.get())["data"])["kind"] != kind:
                 pass
-        return dict(told)
+        return dict(activity)
+
+    async def say(self, text: str) -> str:
+        """Say something to Assist and return its answer."""
+        answer = await self.ha.command("conversation/process", text=text, language="en")
+        return str(answer["response"]["speech"]["plain"]["speech"])
 
     async def sensor(self, entry: str, key: str) -> str:
         """Return what the sensor of a router shows."""
         state = await self.ha.state(await self.entity_of(entry, key))
         return str(state["state"])
 
-    async def entity_of(self, entry: str, key: str) -> str:
-        """Return the entity id of an entity of a router."""
+    async def entity_of(self, entry: str, key: str, platform: str = "") -> str:
+        """Return the entity id of the only entity of a router or its forwards with this key.
+
+        `platform` is needed where two platforms have that key.
+        """
         [entity_id] = [
             row["entity_id"]
             for row in await self.ha.command("config/entity_registry/list")
-            if row["config_entry_id"] == entry and row["translation_key"] == key
+            if row["config_entry_id"] == entry
+            and row["translation_key"] == key
+            and row["entity_id"].startswith(platform)
         ]
         return str(entity_id)
+
+    async def mappings(self, entry: str) -> list[dict[str, Any]]:
+        """Let Home Assistant look at the router now, and return what it holds."""
+        answer = await self.ha.command(
+            "call_service",
+            domain="port_forward",
+            service="list_mappings",
+            service_data={"config_entry_id": entry},
+            return_response=True,
+        )
+        rows: list[dict[str, Any]] = answer["response"]["mappings"]
+        return rows
+
+    async def repairs(self) -> list[dict[str, Any]]:
+        """Return what *Repairs* tell of all routers."""
+        issues = (await self.ha.command("repairs/list_issues"))["issues"]
+        return [issue for issue in issues if issue["domain"] == "port_forward"]
 
     async def routers(self) -> list[dict[str, Any]]:
         """Return the entries of all routers."""
@@ -257,15 +284,6 @@ class Ui:
                     if row["config_subentry_id"] == subentry and entity_id.startswith("switch."):
                         return entity_id
                 await events.get()
-
-
-def suggested(step: Step) -> dict[str, Any]:
-    """Return what stands in the fields of a form."""
-    return {
-        field["name"]: field["description"]["suggested_value"]
-        for field in step["data_schema"]
-        if "suggested_value" in (field.get("description") or {})
-    }
 
 
 async def until_reloaded(changes: asyncio.Queue[Any], entry: str) -> None:

@@ -12,6 +12,7 @@ from lab.netns import HomeNetwork, RealRouter, lease_row
 from lab.netns.network import CAMERA, FRIEND
 from tests.e2e.clients import Camera, Internet, camera
 from tests.e2e.conftest import shared
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.ui import Added, ForwardOnScreen, Ui
 from tests.home_network import home_network, let_through
@@ -92,9 +93,5 @@ async def door(ui: Ui, added: Added, inside: Camera, port: int) -> ForwardOnScre
     return await ui.add_forward(
         added.entry,
         added.first_forward,
-        name=f"Camera {port}",
-        internal_host=CAMERA,
-        protocol="both",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
+        **to_camera(port, inside.port, internal_host=CAMERA, protocol="both"),
     )

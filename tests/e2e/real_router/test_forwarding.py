@@ -7,6 +7,7 @@ from lab.netns import HomeNetwork, RealRouter
 from lab.netns.network import CAMERA, FRIEND, STRANGER
 from lab.netns.witness import Row, kernel_rows, upnpc, upnpc_rows
 from tests.e2e.clients import PAGE, Camera, Internet, echo, fetch, is_closed
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.ui import Added, ForwardOnScreen, Ui
 
@@ -16,13 +17,6 @@ AWAY = r"Error fetching port_forward Real Router data"
 
 async def listed_rows(ui: Ui, entry: str) -> list[Row]:
     """What the action tells that the router holds, sorted."""
-    answer = await ui.ha.command(
-        "call_service",
-        domain="port_forward",
-        service="list_mappings",
-        service_data={"config_entry_id": entry},
-        return_response=True,
-    )
     return sorted(
         (
             protocol.upper(),
@@ -30,7 +24,7 @@ async def listed_rows(ui: Ui, entry: str) -> list[Row]:
             row["internal_host"],
             int(row["internal_ports"]),
         )
-        for row in answer["response"]["mappings"]
+        for row in await ui.mappings(entry)
         for protocol in row["protocols"]
     )
 
@@ -131,12 +125,7 @@ async def test_never_open_to_all_when_limited_to_one(
     door = await ui.add_forward(
         added.entry,
         added.first_forward,
-        name=f"Door for a friend {port}",
-        internal_host=CAMERA,
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
-        allowed_source=FRIEND,
+        **to_camera(port, inside.port, internal_host=CAMERA, allowed_source=FRIEND),
     )
     # A newer one that shows the source opens.
     refusal = await refused(ui, door)

@@ -19,8 +19,7 @@ async def test_restarted_while_open(
     # Its uptime falls, and not just from 0 to 0 seconds.
     await router.until_up_for(3.1)
     await ui.turn_on(door)
-    activity = "port_forward_activity"
-    async with await ui.ha.subscribe("subscribe_events", event_type=activity) as activities:
+    async with await ui.activities() as activities:
         await router.restart()
         restored = await ui.happens(activities, "restored")
     assert restored["reason"] == "router_restarted"

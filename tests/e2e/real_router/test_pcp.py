@@ -8,6 +8,7 @@ from lab.netns import HomeNetwork, RealRouter
 from lab.netns.network import CAMERA, FRIEND, HOME_ASSISTANT, ROUTER
 from lab.netns.witness import kernel_rows
 from tests.e2e.clients import PAGE, Camera, Internet, camera, fetch, is_closed
+from tests.e2e.forms import to_camera
 from tests.e2e.log import LogBook
 from tests.e2e.ui import ROUTER_FLOW, Added, ForwardOnScreen, Ui
 
@@ -29,11 +30,7 @@ async def door(ui: Ui, added: Added, inside: Camera, port: int) -> ForwardOnScre
     return await ui.add_forward(
         added.entry,
         added.first_forward,
-        name=f"PCP {port}",
-        internal_host=CAMERA,
-        protocol="tcp",
-        internal_ports=str(inside.port),
-        external_ports=str(port),
+        **to_camera(port, inside.port, name=f"PCP {port}", internal_host=CAMERA),
     )
 
 
@@ -71,8 +68,7 @@ async def test_restarted_while_open(
     await ui.set_options(door.entry, refresh_interval=3600)
     await router.until_up_for(3.1)
     await ui.turn_on(door)
-    activity = "port_forward_activity"
-    async with await ui.ha.subscribe("subscribe_events", event_type=activity) as activities:
+    async with await ui.activities() as activities:
         await router.restart()
         restored = await ui.happens(activities, "restored")
     assert restored["reason"] == "router_restarted"
