@@ -76,6 +76,9 @@ class PortRange:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
+EVERY_PORT = PortRange(first=PORT_MIN, last=PORT_MAX)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forward:
     """What the user wants to be able to open, with its host resolved.

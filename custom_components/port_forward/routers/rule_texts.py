@@ -2,9 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from .model import PORT_MAX, PORT_MIN, PortMapping, PortRange
-
-ALL_PORTS = PortRange(first=PORT_MIN, last=PORT_MAX)
+from .model import EVERY_PORT, PortMapping, PortRange
 
 
 def ports_of(text: str) -> tuple[PortRange, ...]:
@@ -12,7 +10,7 @@ def ports_of(text: str) -> tuple[PortRange, ...]:
     try:
         return tuple(PortRange.parse(part) for part in text.split(","))
     except ValueError:
-        return (ALL_PORTS,)
+        return (EVERY_PORT,)
 
 
 def network_of(text: str) -> IPv4Network | IPv6Network | None:

@@ -33,9 +33,10 @@ from ..model import (
     RouterInfo,
     Snapshot,
 )
+from ..refusals import not_permitted
 from ..upnp.description import Description, WanService, fetch
 from ..upnp.driver import UpnpRouter
-from ..upnp.refusal import NOT_AUTHORIZED, not_permitted
+from ..upnp.refusal import NOT_AUTHORIZED
 from ..upnp.soap import UpnpFault
 from ..upnp.transport import TIMEOUT
 from .lease import LeaseProof

@@ -1,6 +1,5 @@
 """The driver: the contract of `Router`, kept over the REST API of RouterOS 7."""
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import override
@@ -13,7 +12,6 @@ from ..errors import (
     NotMappedError,
     Refusal,
     RuleChangedError,
-    TooOldError,
     UnsupportedError,
 )
 from ..model import (
@@ -26,11 +24,12 @@ from ..model import (
     RouterInfo,
     Snapshot,
 )
+from ..refusals import not_permitted
 from ..router import Router
 from ..rule_texts import forward_of, rule_id_of
 from ..tls import ssl_of
-from ..upnp.refusal import not_permitted
 from ..upnp.transport import TIMEOUT, Transport
+from ..versions import check_version
 from .admission import LEASES, Admission
 from .connections import list_connections
 from .opening import Opening
@@ -117,9 +116,7 @@ class MikrotikRouter(Router):
         """
         resource = await self._rest.single("system/resource")
         version = resource.get("version", "").partition(" ")[0]
-        if _numbers(version) < NEEDED:
-            needed = f"RouterOS {'.'.join(map(str, NEEDED))}"
-            raise TooOldError(host=self._rest.host, version=version or "?", needed=needed)
+        check_version(version, NEEDED, product="RouterOS", host=self._rest.host)
         identity = await self._rest.single("system/identity")
         board = await self._board()
         serial = board.get("serial-number", "")
@@ -269,8 +266,3 @@ def _made(row: Row, mapping: PortMapping) -> PortMapping:
 def _kept(row: Row) -> Row:
     """Return what switching a rule must not change."""
     return {key: value for key, value in row.items() if key not in {"disabled", *_COUNTERS}}
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Read `7.24` or `7.9rc1`; empty for no version at all."""
-    return tuple(int(found[0]) for part in version.split(".") if (found := re.match(r"\d+", part)))

@@ -9,15 +9,14 @@ from ..errors import (
     InvalidForwardError,
     MissingRightsError,
     NotMappedError,
-    PortConflictError,
     Refusal,
     RouterError,
     RouterTimeoutError,
     RouterUnreachableError,
 )
 from ..model import Forward, PortMapping
+from ..refusals import conflict, named, not_permitted
 from ..rule_texts import rule_id_of
-from ..upnp.refusal import not_permitted
 from ..upnp.transport import DroppedError, NotConnectedError
 from .admission import Admission
 from .removal import remove
@@ -120,7 +119,7 @@ class Opening:
                 held[rule.mapping.key] = row[ID]
                 continue
             if other := self._in_the_way(rule, [row for row in rows if row not in ours]):
-                raise _conflict(rule.mapping, other)
+                raise conflict(rule.mapping, _describe(other))
             self._place(rule, rows)
         for row in ours:
             if row[ID] not in held.values():
@@ -160,7 +159,7 @@ class Opening:
         if drop is None:
             return {}
         if names_target(drop):
-            raise _conflict(rule.mapping, drop)
+            raise conflict(rule.mapping, _describe(drop))
         return {"place-before": drop[ID]}
 
     async def _add(self, rule: Rule) -> str:
@@ -204,7 +203,7 @@ class Opening:
         if row is None or not rule.is_held_as(row) or not self._has_effect(rule, rows, row):
             raise NotMappedError(port=str(rule.mapping.external_ports))
         if is_new and (other := self._in_the_way(rule, rows[: rows.index(row)])):
-            raise _conflict(rule.mapping, other)
+            raise conflict(rule.mapping, _describe(other))
         read = next((read for read in read_row(row) if read.same_rule(rule.mapping)), None)
         if read is None:
             raise NotMappedError(port=str(rule.mapping.external_ports))
@@ -238,13 +237,10 @@ class Opening:
         return [row for row in rows if ID in row]
 
 
-def _conflict(wanted: PortMapping, row: Row) -> PortConflictError:
-    """Return the error that names the rule in the way as the user knows it."""
+def _describe(row: Row) -> str:
+    """Return a rule in the way as the user knows it."""
     target = ":".join(filter(None, (row.get("to-addresses"), row.get("to-ports"))))
-    comment = row.get("comment")
-    holder = (target or row.get("action", "?")) + (f" ({comment})" if comment else "")
-    protocols = "+".join(wanted.protocols).upper()
-    return PortConflictError(port=str(wanted.external_ports), protocol=protocols, holder=holder)
+    return named(target or row.get("action", "?"), row.get("comment"))
 
 
 def _explain(error: RestError, wanted: PortMapping) -> RouterError:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from ..errors import NotClosedError, Refusal
 from ..model import PortMapping
+from ..refusals import not_permitted
 from ..rule_texts import forward_of, rule_id_of
-from ..upnp.refusal import not_permitted
 from ..upnp.tag import forward_id_of
 from .admission import Admission
 from .rest import ID, Rest, RestError, Row

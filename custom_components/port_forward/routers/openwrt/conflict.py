@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from ..errors import PortConflictError
 from ..model import PortMapping
+from ..refusals import conflict, named
+from ..rule_texts import network_of
 from .clock import RouterClock
-from .sections import Section, is_forward, network_of, read_mapping
+from .sections import Section, is_forward, read_mapping
 
 
 def check_free(
@@ -22,12 +23,7 @@ def check_free(
             continue
         row = read_mapping(section, clock)
         if row is not None and row.enabled and _same_packets(wanted, row):
-            holder = f"{row.target} ({row.description})" if row.description else row.target
-            raise PortConflictError(
-                port=str(wanted.external_ports),
-                protocol="+".join(wanted.protocols).upper(),
-                holder=holder,
-            )
+            raise conflict(wanted, named(row.target, row.description))
 
 
 def _same_packets(wanted: PortMapping, row: PortMapping) -> bool:

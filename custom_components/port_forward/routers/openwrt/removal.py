@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from ..errors import NotAppliedError, NotClosedError, NotPermittedError, Refusal, RuleChangedError
-from ..model import PortMapping
+from ..errors import NotAppliedError, NotClosedError, Refusal, RuleChangedError
+from ..model import EVERY_PORT, PortMapping
+from ..refusals import not_permitted
 from .changes import Configuration, Edit
 from .clock import RouterClock
 from .conflict import check_free
 from .router_state import RouterState
-from .sections import EVERY_PORT, Section, is_forward, is_pinhole, owner_of, read_mapping
+from .sections import Section, is_forward, is_pinhole, owner_of, read_mapping
 
 
 async def remove(configuration: Configuration, state: RouterState, mapping: PortMapping) -> None:
@@ -132,9 +133,7 @@ def _check_may_open(
     mapping: PortMapping, section: Section, sections: Sequence[Section], clock: RouterClock
 ) -> None:
     """Refuse to switch on what opens every port, or a port that another one has."""
-    port = str(mapping.external_ports)
     if mapping.external_ports == EVERY_PORT:
-        host = mapping.internal_host
-        raise NotPermittedError(Refusal.ALL_PORTS_ONLY, port=port, host=host, detail="")
+        raise not_permitted(Refusal.ALL_PORTS_ONLY, mapping)
     others = [other for other in sections if other.name != section.name]
     check_free(mapping, section.text("src"), others, clock)

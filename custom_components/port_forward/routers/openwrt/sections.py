@@ -5,16 +5,16 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from ..model import PORT_MAX, PORT_MIN, PortMapping, PortRange, Protocol
+from ..model import EVERY_PORT, PortMapping, PortRange, Protocol
+from ..rule_texts import network_of
 from .clock import RouterClock, parse_date
 
 type Value = str | list[str]
 type Options = Mapping[str, Value]
 
-EVERY_PORT: Final = PortRange(first=PORT_MIN, last=PORT_MAX)
 REDIRECT: Final = "redirect"
 RULE: Final = "rule"
 
@@ -203,14 +203,6 @@ def source_text(text: str) -> str:
     if network is None:
         return text
     return str(network.network_address) if network.num_addresses == 1 else str(network)
-
-
-def network_of(text: str) -> IPv4Network | IPv6Network | None:
-    """Return the network that a source names, None for any source or what is no network."""
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        return None
 
 
 def _remaining(section: Section, clock: RouterClock) -> timedelta | None:

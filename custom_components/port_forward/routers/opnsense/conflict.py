@@ -7,9 +7,10 @@ applied and still never be asked.
 from collections.abc import Iterable
 from ipaddress import IPv4Address, ip_network
 
-from ..errors import PortConflictError
 from ..model import PortMapping
-from .rule import Rule, network_of
+from ..refusals import conflict, named
+from ..rule_texts import network_of
+from .rule import Rule
 
 
 def in_the_way(
@@ -40,11 +41,7 @@ def check_free(
     """Raise PortConflictError when one of these rules is in the way."""
     for rule in rules:
         if in_the_way(wanted, interface, address, rule):
-            raise PortConflictError(
-                port=str(wanted.external_ports),
-                protocol="+".join(wanted.protocols).upper(),
-                holder=_describe(rule),
-            )
+            raise conflict(wanted, _describe(rule))
 
 
 def _share_sources(wanted: PortMapping, rule: Rule) -> bool:
@@ -77,4 +74,4 @@ def _describe(rule: Rule) -> str:
     else:
         ports = rule.fields.get("local-port") or rule.fields.get("destination.port") or "all ports"
         target = f"{rule.fields.get('target', '?')}:{ports}"
-    return f"{target} ({rule.description})" if rule.description else target
+    return named(target, rule.description)

@@ -22,13 +22,14 @@ from ..model import (
     Snapshot,
 )
 from ..router import Router
+from ..rule_texts import source_of
 from ..upnp.tag import description_of, forward_id_of
 from ..upnp.transport import TIMEOUT
 from .api import INTERFACES, RIGHTS, STATES, SYSTEM, Api
 from .interfaces import Interface, read_interfaces
 from .opening import Opening, is_tagged_like
 from .rights import missing_rights, read_choices, try_to_write
-from .rule import Rule, plain
+from .rule import Rule
 from .rulebook import APPLY_TIMEOUT, RuleBook
 from .states import KEEPS_CONNECTIONS, end_connections
 from .switching import switch
@@ -187,14 +188,13 @@ class OPNsenseRouter(Router):
     @override
     def plan(self, forward: Forward) -> tuple[PortMapping, ...]:
         """Return one mapping for each family of addresses, for all ports and protocols."""
-        source = plain(str(forward.allowed_source)) if forward.allowed_source else ""
         return tuple(
             PortMapping(
                 protocols=forward.protocols,
                 external_ports=forward.external_ports,
                 internal_host=str(host),
                 internal_ports=forward.internal_ports,
-                allowed_source=source,
+                allowed_source=source_of(forward.allowed_source),
                 description=description_of(forward),
             )
             for host in (forward.internal_host, forward.internal_host6)

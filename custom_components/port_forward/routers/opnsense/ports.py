@@ -4,9 +4,7 @@ Source: OPNsense's core, Base/FieldTypes/PortField.php. Any other name is an
 alias, and what that holds is not told.
 """
 
-from ..model import PORT_MAX, PORT_MIN, PortRange
-
-EVERY_PORT = PortRange(first=PORT_MIN, last=PORT_MAX)
+from ..model import EVERY_PORT, PORT_MAX, PortRange
 
 _NAMES = """
 afs3-fileserver=7000 aol=5190 auth=113 avt-profile-1=5004 cvsup=5999 domain=53 domain-s=853 ftp=21

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from ..model import PortMapping, PortRange, Protocol
+from ..rule_texts import network_of, source_of
 from .ports import read_internal_ports, read_ports
 
 type Fields = Mapping[str, str]
@@ -152,22 +152,9 @@ def nested(fields: Fields) -> dict[str, object]:
     return rule
 
 
-def network_of(text: str) -> IPv4Network | IPv6Network | None:
-    """Return the network that a text is, None for a name or an alias."""
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        return None
-
-
 def plain(source: str) -> str:
     """Return a source in its one spelling: "" for any, a single address without its prefix."""
     if source == "any":
         return ""
     network = network_of(source)
-    if network is None:
-        return source
-    if not network.prefixlen:
-        return ""
-    single = network.prefixlen == network.max_prefixlen
-    return str(network.network_address if single else network)
+    return source if network is None else source_of(network)

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 from ..errors import NotClosedError, NotMappedError, Refusal, RuleChangedError
 from ..model import PortMapping
-from ..upnp.refusal import not_permitted
+from ..refusals import not_permitted
 from .conflict import check_free
 from .rule import Rule
 from .rulebook import RuleBook

@@ -19,6 +19,7 @@ from ..model import (
     RouterInfo,
     Snapshot,
 )
+from ..refusals import not_permitted
 from ..router import Router
 from .announcements import ANNOUNCEMENT_PORT, listening
 from .client import Client, Version
@@ -32,7 +33,7 @@ from .opening import Opening
 from .packets import Result
 from .pcp_mapper import THIRD_PARTY, PcpMapper
 from .planning import as_known, plan_of
-from .refusal import not_permitted, other_address
+from .refusal import other_address
 from .removal import Removal
 from .state import State
 

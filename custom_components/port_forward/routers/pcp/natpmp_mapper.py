@@ -6,10 +6,11 @@ from typing import override
 
 from ..errors import NotClosedError, Refusal
 from ..model import PortMapping, Protocol
+from ..refusals import not_permitted
 from .client import Client
 from .mapper import Ask, Granted, Kept, Mapper, internal_port, longest
 from .natpmp import MAP_TCP, MAP_UDP, MapRequest, Result, name_of
-from .refusal import check_address, explain_natpmp, not_permitted
+from .refusal import check_address, explain_natpmp
 
 _OPCODES = {Protocol.TCP: MAP_TCP, Protocol.UDP: MAP_UDP}
 

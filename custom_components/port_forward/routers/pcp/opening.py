@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 from ..errors import NotMappedError, RouterError, RouterUnreachableError
 from ..model import PortMapping, PortRange
+from ..refusals import not_permitted
 from .epoch import Epochs
 from .exchange import NotSentError
 from .grant import Grant
 from .mapper import Granted, Mapper
-from .refusal import check_address, not_given, not_permitted
+from .refusal import check_address, not_given
 
 _NO_END = 7200
 """Seconds to ask for where there is to be no end, which neither protocol has (RFC 6886 3.3)."""

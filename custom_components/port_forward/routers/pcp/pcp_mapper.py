@@ -8,6 +8,7 @@ from typing import override
 
 from ..errors import NotClosedError, ProtocolError, Refusal, RouterError
 from ..model import PortMapping, Protocol
+from ..refusals import not_permitted
 from . import natpmp
 from .client import Client
 from .epoch import FILTER
@@ -25,7 +26,7 @@ from .packets import (
     UnknownOption,
     name_of,
 )
-from .refusal import explain, not_permitted
+from .refusal import explain
 
 THIRD_PARTY = "third_party"
 PREFER_FAILURE = "prefer_failure"

@@ -4,8 +4,6 @@ from ipaddress import IPv4Address
 
 from ..addresses import is_public
 from ..errors import (
-    NotPermittedError,
-    PortConflictError,
     PortNotGivenError,
     Refusal,
     RouterError,
@@ -13,6 +11,7 @@ from ..errors import (
     UnsupportedError,
 )
 from ..model import PortMapping
+from ..refusals import conflict, not_permitted
 from . import natpmp, packets
 from .packets import Address, Result
 
@@ -26,12 +25,6 @@ _REASONS = {
 }
 _NO_ROOM = (Result.NO_RESOURCES, Result.USER_EX_QUOTA)
 _HELD = (Result.NOT_AUTHORIZED, Result.CANNOT_PROVIDE_EXTERNAL)
-
-
-def not_permitted(reason: Refusal, mapping: PortMapping, detail: str = "") -> NotPermittedError:
-    """Return the error with its placeholders; `detail` is what the router said."""
-    port = str(mapping.external_ports)
-    return NotPermittedError(reason, port=port, host=mapping.internal_host, detail=detail)
 
 
 def not_given(wanted: PortMapping, granted: int) -> PortNotGivenError:
@@ -64,16 +57,15 @@ def explain(result: int, wanted: PortMapping, router: str) -> RouterError:
     Options are the reason of UNSUPP_OPTION: by then only THIRD_PARTY is left
     that could be, see `opening`.
     """
-    port, detail = str(wanted.external_ports), packets.name_of(result)
+    detail = packets.name_of(result)
     if result in _HELD and wanted.external_ports.first < _LOWEST_FREE_PORT:
         # OpenWrt's miniupnpd allows 1024 to 65535 and nothing else (Q12).
         return not_permitted(Refusal.LOW_PORT, wanted, detail)
     if result in _HELD:
         # Another nonce than that of the mapping that there is, so another client's (Q48).
-        protocols = "+".join(wanted.protocols).upper()
-        return PortConflictError(port=port, protocol=protocols, holder="?")
+        return conflict(wanted)
     if result in _NO_ROOM:
-        return TableFullError(port=port)
+        return TableFullError(port=str(wanted.external_ports))
     if result == Result.ADDRESS_MISMATCH:
         return other_address(router)
     reason = _REASONS.get(Result(result)) if result in Result else None

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from ..errors import NotClosedError, Refusal, RouterError, RouterUnreachableError
 from ..model import PortMapping
+from ..refusals import not_permitted
 from .epoch import Epochs
 from .grant import Grant
 from .mapper import Mapper
 from .pcp_mapper import PcpMapper
-from .refusal import not_permitted
 
 
 class Removal:

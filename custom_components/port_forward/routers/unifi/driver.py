@@ -1,6 +1,5 @@
 """The driver: the contract of `Router`, kept over the API of the UniFi Network application."""
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +16,6 @@ from ..errors import (
     ProtocolError,
     Refusal,
     RuleChangedError,
-    TooOldError,
     UnsupportedError,
 )
 from ..model import (
@@ -29,11 +27,12 @@ from ..model import (
     RouterInfo,
     Snapshot,
 )
+from ..refusals import not_permitted
 from ..router import Router
 from ..rule_texts import forward_of, rule_id_of
-from ..upnp.refusal import not_permitted
 from ..upnp.tag import forward_id_of
 from ..upnp.transport import TIMEOUT
+from ..versions import check_version
 from .api import RIGHT, Api, ApiError, Document
 from .forwards import id_of, is_on, leads_like, planned, read
 from .opening import Opening
@@ -112,9 +111,7 @@ class UnifiRouter(Router):
         site = await self._site()
         system = next(iter(await self._api.read("stat/sysinfo")), {})
         version = str(system.get("version") or "")
-        if _numbers(version) < NEEDED:
-            needed = f"UniFi Network {'.'.join(map(str, NEEDED))}"
-            raise TooOldError(host=self._api.host, version=version or "?", needed=needed)
+        check_version(version, NEEDED, product="UniFi Network", host=self._api.host)
         if RIGHTS not in self._learned:
             await self.check_rights()
         return RouterInfo(
@@ -275,8 +272,3 @@ def _ipv4(text: object) -> IPv4Address | None:
         return IPv4Address(text) if isinstance(text, str) else None
     except AddressValueError:
         return None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Read `9.5.21`; empty for no version at all."""
-    return tuple(int(found[0]) for part in version.split(".") if (found := re.match(r"\d+", part)))

@@ -7,11 +7,11 @@ from ..errors import (
     InvalidForwardError,
     MissingRightsError,
     NotMappedError,
-    PortConflictError,
     RouterError,
     RouterTimeoutError,
 )
 from ..model import PortMapping
+from ..refusals import conflict
 from ..rule_texts import forward_of, rule_id_of
 from ..upnp.transport import DroppedError, NotConnectedError
 from .api import Api, ApiError, Document
@@ -70,7 +70,7 @@ class Opening:
     def _check_free(self, others: Sequence[Document]) -> None:
         for row in others:
             if is_in_the_way(row, self._wanted, self._wan):
-                raise self._conflict(row)
+                raise conflict(self._wanted, _describe(row))
 
     async def _mend(self, row: Document) -> Document:
         """Change our document to what it has to be; if it becomes something else, it goes."""
@@ -166,20 +166,14 @@ class Opening:
         port = str(self._wanted.external_ports)
         if error.is_overlap:
             rows = await self._api.forwards()
-            held = (row for row in rows if any(overlaps(row, self._wanted, self._wan)))
-            return self._conflict(next(held, None))
+            held = (_describe(row) for row in rows if any(overlaps(row, self._wanted, self._wan)))
+            return conflict(self._wanted, next(held, "?"))
         if error.is_invalid:
             host, detail = self._wanted.internal_host, error.placeholders["detail"]
             return InvalidForwardError(port=port, host=host, detail=detail)
         return error
 
-    def _conflict(self, row: Document | None) -> PortConflictError:
-        """Return the error that names the forward in the way as the user knows it."""
-        holder = "?"
-        if row is not None:
-            holder = f"{row.get('fwd')}:{row.get('fwd_port')} ({row.get('name')})"
-        return PortConflictError(
-            port=str(self._wanted.external_ports),
-            protocol="+".join(self._wanted.protocols).upper(),
-            holder=holder,
-        )
+
+def _describe(row: Document) -> str:
+    """Return a forward in the way as the user knows it."""
+    return f"{row.get('fwd')}:{row.get('fwd_port')} ({row.get('name')})"

@@ -19,13 +19,13 @@ from ..model import (
     RouterInfo,
     Snapshot,
 )
+from ..refusals import not_permitted
 from ..router import Router
 from .description import Description, WanService, fetch
 from .lease import LEASES
 from .listing import CUT, LISTING, read_table
 from .opening import ALLOWED_SOURCE, OTHER_HOSTS, Opening
 from .pinholes import Pinholes, new
-from .refusal import not_permitted
 from .removal import remove
 from .survey import rank
 from .tag import description_of, forward_id_of

@@ -16,9 +16,10 @@ from ..errors import (
     TableFullError,
 )
 from ..model import Forward, PortMapping
+from ..refusals import conflict, named, not_permitted
 from .lease import ladder, may_be_the_lease, remember
 from .listing import FULL_TABLE, read_table
-from .refusal import CONFLICT_CODES, INVALID_ARGS, conflict, explain, not_permitted
+from .refusal import CONFLICT_CODES, INVALID_ARGS, explain
 from .removal import remove
 from .soap import UpnpFault
 from .tag import forward_id_of
@@ -112,7 +113,7 @@ class Opening:
         """Return our row under the key of `asked`; raises PortConflictError for another's."""
         held = await self._wan.specific(asked)
         if held and not self._is_ours(wanted, held):
-            raise conflict(wanted, held)
+            raise conflict(wanted, named(held.target, held.description))
         return held
 
     def _is_ours(self, wanted: PortMapping, held: PortMapping) -> bool:
@@ -180,7 +181,7 @@ class Opening:
                 raise self._source_ignored(wanted)
             raise TableFullError(port=port) if await self._full() else NotMappedError(port=port)
         if row.target != wanted.target and not self._is_tagged(row):
-            raise conflict(wanted, row)
+            raise conflict(wanted, named(row.target, row.description))
         if row.target != wanted.target or not row.enabled:
             raise NotMappedError(port=port)
         return row

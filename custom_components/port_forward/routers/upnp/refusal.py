@@ -2,13 +2,12 @@
 
 from ..errors import (
     InvalidForwardError,
-    NotPermittedError,
-    PortConflictError,
     Refusal,
     RouterError,
     TableFullError,
 )
 from ..model import PortMapping
+from ..refusals import conflict, named, not_permitted
 from .soap import UpnpFault
 
 CONFLICT_CODES = (718, 729)
@@ -24,21 +23,6 @@ _REASONS = {
     726: Refusal.ANY_SOURCE_ONLY,
     727: Refusal.ALL_PORTS_ONLY,
 }
-
-
-def not_permitted(reason: Refusal, mapping: PortMapping, detail: str = "") -> NotPermittedError:
-    """Return the error with its placeholders; `detail` is what the router said."""
-    port = str(mapping.external_ports)
-    return NotPermittedError(reason, port=port, host=mapping.internal_host, detail=detail)
-
-
-def conflict(wanted: PortMapping, holder: PortMapping | None) -> PortConflictError:
-    """Return the error that names the holder, as far as the router shows one."""
-    shown = "?"
-    if holder is not None:
-        shown = holder.target + (f" ({holder.description})" if holder.description else "")
-    protocols = "+".join(wanted.protocols).upper()
-    return PortConflictError(port=str(wanted.external_ports), protocol=protocols, holder=shown)
 
 
 def explain(
@@ -62,7 +46,7 @@ def explain(
         # miniupnpd 2.3.1 answers it on IGD:2 too (Q11).
         if holder is None and other_host:
             return not_permitted(Refusal.SECURE_MODE, wanted, detail)
-        return conflict(wanted, holder)
+        return conflict(wanted, named(holder.target, holder.description) if holder else "?")
     if fault.code == NOT_AUTHORIZED:
         if wanted.external_ports.first < _LOWEST_FREE_PORT:
             # OpenWrt's miniupnpd allows 1024 to 65535 and nothing else (Q12).

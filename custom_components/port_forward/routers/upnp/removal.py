@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ..errors import NotClosedError, Refusal
 from ..model import PortMapping
-from .refusal import not_permitted
+from ..refusals import not_permitted
 from .soap import UpnpFault
 from .transport import DroppedError
 from .wan import WanConnection
