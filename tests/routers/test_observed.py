@@ -18,7 +18,8 @@ from custom_components.port_forward.routers.observed import (
 )
 from custom_components.port_forward.routers.router import Router
 from lab.virtual_router import Fault, Quirk
-from tests.routers.upnp.home import HOUR, Home, fill, forward, home_with
+from tests.routers.forwards import forward
+from tests.routers.upnp.home import HOUR, Home, fill, home_with
 
 
 def observed(home: Home) -> tuple[ObservedRouter, Observations]:

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from ipaddress import IPv4Address, ip_network
 
 from custom_components.port_forward.routers.model import Forward, PortRange, Protocol
 from custom_components.port_forward.routers.router import Router
 from lab.virtual_router import free_port, free_range
+
+from ..forwards import forward
 
 HOUR = timedelta(hours=1)
 BOTH = (Protocol.TCP, Protocol.UDP)
@@ -92,15 +93,13 @@ class Subject(ABC):
         any_external_port: bool = False,
     ) -> Forward:
         """Return a forward to `target`, of a port that is free."""
-        ports = _ports(self.free_port() if external is None else external)
-        return Forward(
-            id=forward_id,
-            name="Camera",
-            internal_host=IPv4Address(host or self.target),
+        return forward(
+            self.free_port() if external is None else external,
+            forward_id=forward_id,
+            host=host or self.target,
+            internal=internal,
             protocols=protocols,
-            external_ports=ports,
-            internal_ports=ports if internal is None else _ports(internal),
-            allowed_source=None if source is None else ip_network(source),
+            source=source,
             any_external_port=any_external_port,
         )
 
@@ -136,7 +135,3 @@ def rows_of(forward: Forward) -> set[Row]:
         for protocol in forward.protocols
         for external, internal in zip(forward.external_ports, forward.internal_ports, strict=True)
     }
-
-
-def _ports(ports: int | PortRange) -> PortRange:
-    return PortRange.single(ports) if isinstance(ports, int) else ports

@@ -4,15 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Literal
 
 import aiohttp
 
 from custom_components.port_forward.routers.fritzbox import FritzBoxRouter
-from custom_components.port_forward.routers.model import Forward, PortRange, Protocol
 from lab.fritzbox import FritzBox, Lease
-from lab.virtual_router import free_port
 
 HOUR = timedelta(hours=1)
 TIMEOUT = 1.0
@@ -69,26 +66,3 @@ async def home_with(
         clock = Clock()
         driver = FritzBoxRouter(session, box.settings, clock=clock, timeout=timeout)
         yield Home(box=box, driver=driver, session=session, clock=clock)
-
-
-def forward(
-    external: int | None = None,
-    *,
-    host: str | None = "127.0.0.1",
-    host6: str | None = None,
-    internal: int | None = None,
-    protocols: tuple[Protocol, ...] = (Protocol.TCP,),
-    source: str | None = None,
-) -> Forward:
-    """Make a forward; without a port one that is free, to itself."""
-    port = free_port() if external is None else external
-    return Forward(
-        id="camera1",
-        name="Camera",
-        internal_host=IPv4Address(host) if host else None,
-        internal_host6=IPv6Address(host6) if host6 else None,
-        protocols=protocols,
-        external_ports=PortRange.single(port),
-        internal_ports=PortRange.single(internal or port),
-        allowed_source=ip_network(source) if source else None,
-    )

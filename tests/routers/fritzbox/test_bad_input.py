@@ -20,7 +20,8 @@ from custom_components.port_forward.routers.fritzbox import transport as transpo
 from custom_components.port_forward.routers.upnp.soap import UpnpFault
 from lab.fritzbox import PASSWORD, Fault
 
-from .home import HOUR, TIMEOUT, Home, forward, home_with
+from ..forwards import forward
+from .home import HOUR, TIMEOUT, Home, home_with
 
 type Do = Callable[[FritzBoxRouter], Awaitable[object]]
 

@@ -23,7 +23,8 @@ from lab.fritzbox.sharing import TableError
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
-from .home import HOUR, OTHER_HOST, Home, forward, home_with
+from ..forwards import forward
+from .home import HOUR, OTHER_HOST, Home, home_with
 
 TCP_AND_UDP = (Protocol.TCP, Protocol.UDP)
 

@@ -4,14 +4,12 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import aiohttp
 
 from custom_components.port_forward.routers.mikrotik import MikrotikRouter as Driver
-from custom_components.port_forward.routers.model import Forward, PortMapping, PortRange, Protocol
+from custom_components.port_forward.routers.model import Forward, PortMapping, Protocol
 from lab.mikrotik import Habit, MikrotikRouter, User
-from lab.virtual_router import free_port
 
 HOUR = timedelta(hours=1)
 NO_END = timedelta(0)
@@ -98,31 +96,6 @@ async def home_with(
         yield Home(router=router, driver=driver, session=session)
 
 
-def forward(
-    external: int | PortRange | None = None,
-    *,
-    forward_id: str = "camera1",
-    name: str = "Camera",
-    host: str | None = "127.0.0.1",
-    host6: str | None = None,
-    internal: int | PortRange | None = None,
-    protocols: tuple[Protocol, ...] = (Protocol.TCP,),
-    source: str | None = None,
-) -> Forward:
-    """Make a forward; without ports one that is free, to itself."""
-    ports = _ports(free_port() if external is None else external)
-    return Forward(
-        id=forward_id,
-        name=name,
-        internal_host=IPv4Address(host) if host else None,
-        internal_host6=IPv6Address(host6) if host6 else None,
-        protocols=protocols,
-        external_ports=ports,
-        internal_ports=ports if internal is None else _ports(internal),
-        allowed_source=None if source is None else ip_network(source),
-    )
-
-
 def theirs(wanted: Forward, **more: str) -> dict[str, str]:
     """A rule of the user's that holds the port of a forward."""
     return {
@@ -139,7 +112,3 @@ def theirs(wanted: Forward, **more: str) -> dict[str, str]:
 def without_ids(mappings: Collection[PortMapping]) -> set[PortMapping]:
     """Mappings as they are planned, without what only the router gives."""
     return {replace(mapping, id="", hits=None, lease=None) for mapping in mappings}
-
-
-def _ports(ports: int | PortRange) -> PortRange:
-    return PortRange.single(ports) if isinstance(ports, int) else ports

@@ -4,7 +4,8 @@ import aiohttp
 
 from custom_components.port_forward.routers.upnp.transport import MAX_BODY
 
-from .home import HOUR, NAT, forward, home_with
+from ..forwards import forward
+from .home import HOUR, NAT, home_with
 
 
 async def test_ours_is_seen_and_closed_among_thousands(session: aiohttp.ClientSession) -> None:

@@ -11,7 +11,8 @@ from custom_components.port_forward.routers.errors import (
 from custom_components.port_forward.routers.rule_texts import rule_id_of
 from lab.mikrotik import Habit
 
-from .home import BOTH, CAMERA6, FILTER6, HOUR, LIST6, NAT, Home, forward, home_with
+from ..forwards import forward
+from .home import BOTH, CAMERA6, FILTER6, HOUR, LIST6, NAT, Home, home_with
 
 STRANGER = "2001:db8:ffff::1"
 FRIEND = "2001:db8:aaaa::1"

@@ -21,19 +21,8 @@ from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
-from .home import (
-    BOTH,
-    CAMERA,
-    HOUR,
-    LIST,
-    NAT,
-    NO_END,
-    SOURCE,
-    forward,
-    home_with,
-    theirs,
-    without_ids,
-)
+from ..forwards import forward
+from .home import BOTH, CAMERA, HOUR, LIST, NAT, NO_END, SOURCE, home_with, theirs, without_ids
 
 
 async def test_one_rule_and_one_address_with_a_timeout(session: aiohttp.ClientSession) -> None:

@@ -23,8 +23,9 @@ from custom_components.port_forward.routers.tls import fingerprint_of
 from lab.certificate import self_signed
 from lab.mikrotik import ALL, Fault, Habit, MikrotikRouter, User
 
+from ..forwards import forward
 from ..patience import TIMEOUT, patience
-from .home import BOTH, HOUR, LIST, NAT, forward, home_with, settings_of
+from .home import BOTH, HOUR, LIST, NAT, home_with, settings_of
 
 
 async def test_who_it_is(session: aiohttp.ClientSession) -> None:

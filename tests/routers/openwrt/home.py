@@ -4,15 +4,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import aiohttp
 
-from custom_components.port_forward.routers.model import Forward, PortMapping, PortRange, Protocol
+from custom_components.port_forward.routers.model import Forward, PortMapping, Protocol
 from custom_components.port_forward.routers.openwrt import OpenWrtRouter
 from lab.certificate import Certificate
 from lab.openwrt import DEDICATED, PASSWORD, USERNAME, Clock, OpenWrt, Rights
-from lab.virtual_router import free_port
 
 HOUR = timedelta(hours=1)
 PERMANENT = timedelta(0)
@@ -96,31 +94,6 @@ async def home_with(
         yield Home(router=router, driver=driver, session=session)
 
 
-def forward(
-    external: int | PortRange | None = None,
-    *,
-    forward_id: str = "camera1",
-    name: str = "Camera",
-    host: str | None = HERE,
-    host6: str | None = None,
-    internal: int | PortRange | None = None,
-    protocols: tuple[Protocol, ...] = (Protocol.TCP,),
-    source: str | None = None,
-) -> Forward:
-    """Make a forward; without ports one that is free, to itself."""
-    external_ports = _ports(free_port() if external is None else external)
-    return Forward(
-        id=forward_id,
-        name=name,
-        internal_host=IPv4Address(host) if host else None,
-        internal_host6=IPv6Address(host6) if host6 else None,
-        protocols=protocols,
-        external_ports=external_ports,
-        internal_ports=external_ports if internal is None else _ports(internal),
-        allowed_source=None if source is None else ip_network(source),
-    )
-
-
 def redirect(port: int | str, **more: object) -> dict[str, object]:
     """A redirect that somebody made in LuCI; without the options that are None."""
     values = {
@@ -134,7 +107,3 @@ def redirect(port: int | str, **more: object) -> dict[str, object]:
         **more,
     }
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _ports(ports: int | PortRange) -> PortRange:
-    return PortRange.single(ports) if isinstance(ports, int) else ports

@@ -39,7 +39,8 @@ from lab.openwrt import (
 )
 from lab.virtual_router import free_port
 
-from .home import HOUR, PATIENCE, TIMEOUT, Home, forward, home_with, settings_of
+from ..forwards import forward
+from .home import HOUR, PATIENCE, TIMEOUT, Home, home_with, settings_of
 
 SHIFTED = PortRange(first=30000, last=30002)
 READING = ("uci changes", "uci get", "network.interface dump", "system info")

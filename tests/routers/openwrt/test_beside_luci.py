@@ -18,7 +18,8 @@ from custom_components.port_forward.routers.openwrt import OpenWrtRouter
 from lab.openwrt import LUCI, ROOT_PASSWORD
 from lab.virtual_router import free_port
 
-from .home import HOUR, PATIENCE, Home, forward, home_with, redirect, settings_of
+from ..forwards import forward
+from .home import HOUR, PATIENCE, Home, home_with, redirect, settings_of
 
 
 async def test_what_somebody_is_writing_stays_with_them(home: Home) -> None:

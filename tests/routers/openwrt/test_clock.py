@@ -15,7 +15,8 @@ from custom_components.port_forward.routers.openwrt.clock import (
 )
 from lab.openwrt import PLAIN, Clock, Fault
 
-from .home import HOUR, PERMANENT, Home, forward, home_with
+from ..forwards import forward
+from .home import HOUR, PERMANENT, Home, home_with
 
 CENTRAL_EUROPE = "CET-1CEST,M3.5.0,M10.5.0/3"
 BERLIN = ZoneInfo("Europe/Berlin")

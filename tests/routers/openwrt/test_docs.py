@@ -9,7 +9,8 @@ import aiohttp
 from custom_components.port_forward.routers.openwrt import probe
 from lab.openwrt import OpenWrt, Rights
 
-from .home import forward, home_with, settings_of
+from ..forwards import forward
+from .home import home_with, settings_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "routers" / "openwrt.md"
 

@@ -15,7 +15,8 @@ from custom_components.port_forward.routers.errors import (
 from lab.openwrt import PLAIN, Fault
 from lab.openwrt.sessions import Session
 
-from .home import HOUR, Home, forward, home_with
+from ..forwards import forward
+from .home import HOUR, Home, home_with
 
 
 async def test_what_is_not_even_written_is_no_success(home: Home) -> None:

@@ -12,7 +12,8 @@ from custom_components.port_forward.routers.openwrt.network import Network, read
 from custom_components.port_forward.routers.openwrt.sections import Section
 from lab.openwrt.uci import Section as UciSection
 
-from .home import HOUR, PATIENCE, Home, forward, redirect, settings_of
+from ..forwards import forward
+from .home import HOUR, PATIENCE, Home, redirect, settings_of
 
 DEFAULT_ROUTE = {"target": "0.0.0.0", "mask": 0}  # noqa: S104  a route
 

@@ -20,7 +20,8 @@ from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
-from .home import BOTH, HOUR, PERMANENT, Home, forward, home_with, redirect
+from ..forwards import forward
+from .home import BOTH, HOUR, PERMANENT, Home, home_with, redirect
 
 
 async def refused(port: int, source: str = "127.0.0.1") -> bool:

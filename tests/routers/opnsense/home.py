@@ -4,16 +4,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
 import aiohttp
 
-from custom_components.port_forward.routers.model import Forward, PortRange, Protocol
 from custom_components.port_forward.routers.opnsense import OPNsenseRouter
 from lab.opnsense import Account, OPNsense
 from lab.opnsense.rule import flatten
-from lab.virtual_router import free_port
 
 HOUR = timedelta(hours=1)
 TIMEOUT = 1.0
@@ -92,32 +89,3 @@ async def home_with(
             apply_timeout=timeout,
         )
         yield Home(firewall=firewall, driver=driver, session=session)
-
-
-def forward(
-    external: int | PortRange | None = None,
-    *,
-    forward_id: str = "camera1",
-    name: str = "Camera",
-    host: str | None = "127.0.0.1",
-    host6: str | None = None,
-    internal: int | PortRange | None = None,
-    protocols: tuple[Protocol, ...] = (Protocol.TCP,),
-    source: str | None = None,
-) -> Forward:
-    """Make a forward; without ports one that is free, to itself."""
-    external_ports = _ports(free_port() if external is None else external)
-    return Forward(
-        id=forward_id,
-        name=name,
-        internal_host=IPv4Address(host) if host else None,
-        internal_host6=IPv6Address(host6) if host6 else None,
-        protocols=protocols,
-        external_ports=external_ports,
-        internal_ports=external_ports if internal is None else _ports(internal),
-        allowed_source=ip_network(source) if source else None,
-    )
-
-
-def _ports(ports: int | PortRange) -> PortRange:
-    return PortRange.single(ports) if isinstance(ports, int) else ports

@@ -25,7 +25,8 @@ from custom_components.port_forward.routers.opnsense import api as api_module
 from lab.opnsense import Account, Fault, Privilege
 from lab.opnsense.rule import flatten
 
-from .home import CAMERA, HOUR, TIMEOUT, Home, forward, home_with
+from ..forwards import forward
+from .home import CAMERA, HOUR, TIMEOUT, Home, home_with
 
 type Do = Callable[[OPNsenseRouter], Awaitable[object]]
 

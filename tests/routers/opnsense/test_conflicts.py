@@ -7,7 +7,8 @@ import pytest
 from custom_components.port_forward.routers.errors import PortConflictError
 from custom_components.port_forward.routers.model import PortRange, Protocol
 
-from .home import CAMERA, HOUR, Home, forward
+from ..forwards import forward
+from .home import CAMERA, HOUR, Home
 
 TCP_AND_UDP = (Protocol.TCP, Protocol.UDP)
 

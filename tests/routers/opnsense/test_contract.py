@@ -13,7 +13,8 @@ from lab.virtual_router import free_port, free_range
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
-from .home import CAMERA, HOUR, Home, forward
+from ..forwards import forward
+from .home import CAMERA, HOUR, Home
 
 
 async def test_connect(home: Home) -> None:

@@ -16,7 +16,8 @@ from lab.opnsense import Fault
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
-from .home import CAMERA, HOUR, Home, forward
+from ..forwards import forward
+from .home import CAMERA, HOUR, Home
 
 
 def from_the_ledger(mapping: PortMapping, *, with_id: bool = True) -> PortMapping:

@@ -4,15 +4,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import aiohttp
 
-from custom_components.port_forward.routers.model import Forward, PortMapping, PortRange, Protocol
+from custom_components.port_forward.routers.model import Forward, PortMapping, Protocol
 from custom_components.port_forward.routers.unifi import UnifiRouter
 from lab.unifi import Account, ApiKey, Habit, UnifiController
 from lab.unifi.documents import Document
-from lab.virtual_router import free_port
 
 HOUR = timedelta(hours=1)
 CAMERA = "192.168.1.20"
@@ -116,31 +114,6 @@ async def home_with(
         yield Home(controller=controller, driver=driver, session=session, clock=clock)
 
 
-def forward(
-    external: int | PortRange | None = None,
-    *,
-    forward_id: str = "camera1",
-    name: str = "Camera",
-    host: str | None = "127.0.0.1",
-    host6: str | None = None,
-    internal: int | PortRange | None = None,
-    protocols: tuple[Protocol, ...] = (Protocol.TCP,),
-    source: str | None = None,
-) -> Forward:
-    """Make a forward; without ports one that is free, to itself."""
-    ports = _ports(free_port() if external is None else external)
-    return Forward(
-        id=forward_id,
-        name=name,
-        internal_host=IPv4Address(host) if host else None,
-        internal_host6=IPv6Address(host6) if host6 else None,
-        protocols=protocols,
-        external_ports=ports,
-        internal_ports=ports if internal is None else _ports(internal),
-        allowed_source=None if source is None else ip_network(source),
-    )
-
-
 def theirs(wanted: Forward, **more: object) -> Document:
     """A forward of the user's that holds the port of ours."""
     return {
@@ -151,7 +124,3 @@ def theirs(wanted: Forward, **more: object) -> Document:
         "proto": "_".join(wanted.protocols),
         **more,
     }
-
-
-def _ports(ports: int | PortRange) -> PortRange:
-    return PortRange.single(ports) if isinstance(ports, int) else ports

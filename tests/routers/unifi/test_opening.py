@@ -19,7 +19,8 @@ from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
-from .home import BOTH, CAMERA, HOUR, SOURCE, forward, home_with, theirs
+from ..forwards import forward
+from .home import BOTH, CAMERA, HOUR, SOURCE, home_with, theirs
 
 
 async def test_one_document(session: aiohttp.ClientSession) -> None:

@@ -29,8 +29,9 @@ from lab.mikrotik import MikrotikRouter
 from lab.unifi import Account, ApiKey, Fault, Habit, UnifiController
 from lab.unifi.api import FORWARDS
 
+from ..forwards import forward
 from ..patience import TIMEOUT, patience
-from .home import HOUR, forward, home_with, settings_of, theirs
+from .home import HOUR, home_with, settings_of, theirs
 
 
 async def test_who_it_is(session: aiohttp.ClientSession) -> None:

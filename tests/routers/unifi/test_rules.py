@@ -21,7 +21,8 @@ from lab.virtual_router import free_port
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
-from .home import BOTH, CAMERA, HOUR, forward, home_with, theirs
+from ..forwards import forward
+from .home import BOTH, CAMERA, HOUR, home_with, theirs
 
 
 async def test_what_is_known_of_the_wan(session: aiohttp.ClientSession) -> None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network
 
 import aiohttp
 
@@ -15,10 +14,9 @@ from custom_components.port_forward.routers.model import (
     Listing,
     PortMapping,
     PortRange,
-    Protocol,
 )
 from custom_components.port_forward.routers.upnp import UpnpRouter
-from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, Wan, free_port, ports
+from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter, Wan, ports
 
 HOUR = timedelta(hours=1)
 PERMANENT = timedelta(0)
@@ -84,29 +82,6 @@ async def home_with(
             session, router.description_url, wan=wan, learned=learned, timeout=timeout
         )
         yield Home(router=router, driver=driver, session=session)
-
-
-def forward(
-    external: int | PortRange | None = None,
-    *,
-    forward_id: str = "camera1",
-    name: str = "Camera",
-    internal_host: str = CALLER,
-    internal: int | PortRange | None = None,
-    protocols: tuple[Protocol, ...] = (Protocol.TCP,),
-    source: str | None = None,
-) -> Forward:
-    """Make a forward; without ports one that is free, to itself."""
-    external_ports = _ports(free_port() if external is None else external)
-    return Forward(
-        id=forward_id,
-        name=name,
-        internal_host=IPv4Address(internal_host),
-        protocols=protocols,
-        external_ports=external_ports,
-        internal_ports=external_ports if internal is None else _ports(internal),
-        allowed_source=None if source is None else IPv4Network(source),
-    )
 
 
 def free_range(length: int) -> PortRange:
@@ -187,7 +162,3 @@ def listing_of(driver: UpnpRouter) -> Listing:
 def moved(mapping: PortMapping, host: str) -> PortMapping:
     """The same rule to another host."""
     return replace(mapping, internal_host=host)
-
-
-def _ports(ports: int | PortRange) -> PortRange:
-    return PortRange.single(ports) if isinstance(ports, int) else ports

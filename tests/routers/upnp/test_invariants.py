@@ -14,6 +14,7 @@ from custom_components.port_forward.routers.errors import (
 from custom_components.port_forward.routers.model import PortRange, Protocol
 from lab.virtual_router import Fault, Quirk
 
+from ..forwards import forward
 from .home import (
     CALLER,
     CAMERA,
@@ -21,7 +22,6 @@ from .home import (
     SOURCE,
     Home,
     add_foreign,
-    forward,
     free_range,
     home_with,
     keys,
@@ -37,7 +37,7 @@ async def test_pair_and_range_all_stand(session: aiohttp.ClientSession, igd: int
     async with home_with(session, igd=igd) as home:
         ports = free_range(3)
         inside = PortRange(first=80, last=82)
-        wanted = forward(ports, internal=inside, internal_host=CAMERA, protocols=BOTH)
+        wanted = forward(ports, internal=inside, host=CAMERA, protocols=BOTH)
         granted = await home.driver.open(wanted, HOUR)
         assert home.rows() == {
             (protocol.value, external, "", CAMERA, internal)
@@ -184,7 +184,7 @@ async def test_another_target_is_never_ours_by_its_tag_alone(
 async def test_ours_with_another_target_is_replaced(session: aiohttp.ClientSession) -> None:
     """The host of a forward got another address while it was open."""
     async with home_with(session, Quirk.Q10) as home:
-        old = forward(internal_host=CAMERA)
+        old = forward(host=CAMERA)
         granted = await home.driver.open(old, HOUR)
         new = replace(old, internal_host=forward().internal_host)
         await home.driver.open(new, HOUR, ours=granted)
@@ -236,6 +236,6 @@ async def test_learned_is_text_and_a_copy(session: aiohttp.ClientSession) -> Non
 
 
 async def _use(home: Home) -> None:
-    (granted,) = await home.driver.open(forward(internal_host=CAMERA), HOUR)
+    (granted,) = await home.driver.open(forward(host=CAMERA), HOUR)
     await home.driver.snapshot()
     await home.driver.close(granted)

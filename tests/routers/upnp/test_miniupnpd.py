@@ -21,7 +21,8 @@ from lab.netns.network import CAMERA, FRIEND, HOME_ASSISTANT, STRANGER
 from lab.netns.witness import Row, kernel_rows, upnpc, upnpc_rows
 from tests.home_network import home_network, let_through
 
-from .home import HOUR, forward
+from ..forwards import forward
+from .home import HOUR
 
 BOTH = (Protocol.TCP, Protocol.UDP)
 PRIVATE = "192.168.100.2"
@@ -90,11 +91,11 @@ async def test_connect(
 
 
 async def test_open_and_close(router: RealRouter, driver: UpnpRouter) -> None:
-    camera = forward(8443, internal=443, internal_host=CAMERA)
+    camera = forward(8443, internal=443, host=CAMERA)
     games = forward(
         PortRange(first=27015, last=27018),
         forward_id="games01",
-        internal_host=HOME_ASSISTANT,
+        host=HOME_ASSISTANT,
         protocols=BOTH,
     )
     await upnpc(router, "-e", "Xbox", "-a", CAMERA, "3074", "3074", "UDP", "0")
@@ -120,7 +121,7 @@ async def test_open_and_close(router: RealRouter, driver: UpnpRouter) -> None:
 
 async def test_lease_ends_at_the_router(router: RealRouter, driver: UpnpRouter) -> None:
     short = timedelta(seconds=3)
-    [mapping] = await driver.open(forward(8080, internal_host=CAMERA), short)
+    [mapping] = await driver.open(forward(8080, host=CAMERA), short)
     assert lasts(mapping, short)
     async with asyncio.timeout(60):
         while await kernel_rows(router):  # noqa: ASYNC110  the kernel does not tell
@@ -130,7 +131,7 @@ async def test_lease_ends_at_the_router(router: RealRouter, driver: UpnpRouter) 
 
 
 async def test_renewed(router: RealRouter, driver: UpnpRouter) -> None:
-    wanted = forward(8080, internal_host=CAMERA)
+    wanted = forward(8080, host=CAMERA)
     first = await driver.open(wanted, timedelta(seconds=60))
     [renewed] = await driver.open(wanted, HOUR, ours=first)
     assert lasts(renewed, HOUR)
@@ -140,7 +141,7 @@ async def test_renewed(router: RealRouter, driver: UpnpRouter) -> None:
 async def test_another_clients_mapping_in_the_way(router: RealRouter, driver: UpnpRouter) -> None:
     await upnpc(router, "-e", "Xbox", "-a", CAMERA, "3074", "8080", "TCP", "0")
     with pytest.raises(PortConflictError) as error:
-        await driver.open(forward(8080, internal_host=HOME_ASSISTANT), HOUR)
+        await driver.open(forward(8080, host=HOME_ASSISTANT), HOUR)
     assert error.value.placeholders["holder"] == f"{CAMERA}:3074 (Xbox)"
     assert await agreed_rows(driver, router) == [("TCP", 8080, CAMERA, 3074)]
 
@@ -149,11 +150,11 @@ async def test_secure_mode(router: RealRouter, driver: UpnpRouter) -> None:
     router.secure_mode = True
     await router.restart()
     with pytest.raises(NotPermittedError) as error:
-        await driver.open(forward(8080, internal_host=CAMERA), HOUR)
+        await driver.open(forward(8080, host=CAMERA), HOUR)
     assert error.value.reason is Refusal.SECURE_MODE
     assert await agreed_rows(driver, router) == []
 
-    await driver.open(forward(8080, internal_host=HOME_ASSISTANT), HOUR)
+    await driver.open(forward(8080, host=HOME_ASSISTANT), HOUR)
     assert await agreed_rows(driver, router) == [("TCP", 8080, HOME_ASSISTANT, 8080)]
 
 
@@ -162,7 +163,7 @@ async def test_private_external_address(
 ) -> None:
     await network.set_wan_address(PRIVATE)
     with pytest.raises(NotPermittedError) as error:
-        await driver.open(forward(8080, internal_host=CAMERA), HOUR)
+        await driver.open(forward(8080, host=CAMERA), HOUR)
     assert error.value.reason is Refusal.DOUBLE_NAT
     assert "#AddPortMapping" not in router.log
     assert "#GetExternalIPAddress" in router.log
@@ -171,14 +172,14 @@ async def test_private_external_address(
 async def test_external_address_changes(
     network: HomeNetwork, router: RealRouter, driver: UpnpRouter
 ) -> None:
-    await driver.open(forward(8080, internal_host=CAMERA), HOUR)
+    await driver.open(forward(8080, host=CAMERA), HOUR)
     await network.set_wan_address("11.22.33.77")
     assert (await driver.snapshot()).external_address == IPv4Address("11.22.33.77")
     assert await agreed_rows(driver, router) == [("TCP", 8080, CAMERA, 8080)]
 
 
 async def test_restarted(router: RealRouter, driver: UpnpRouter) -> None:
-    granted = await driver.open(forward(8080, internal_host=CAMERA), HOUR)
+    granted = await driver.open(forward(8080, host=CAMERA), HOUR)
     await router.restart()
     assert await agreed_rows(driver, router) == []
     for mapping in granted:
@@ -187,7 +188,7 @@ async def test_restarted(router: RealRouter, driver: UpnpRouter) -> None:
 
 async def test_crashed(router: RealRouter, driver: UpnpRouter) -> None:
     """The kernel still forwards, but the leases are forgotten: only we close it in time."""
-    wanted = forward(8080, internal_host=CAMERA)
+    wanted = forward(8080, host=CAMERA)
     granted = await driver.open(wanted, HOUR)
     await router.kill()
     await router.start()
@@ -209,7 +210,7 @@ async def test_q23_daemon_survives_our_list_of_more_than_128(
     async with RealRouter(network, lease_file=full) as router:
         driver = UpnpRouter(session, router.description_url)
         expected = [("TCP", port, CAMERA, port) for port in range(20001, 20141)]
-        [mapping] = await driver.open(forward(8080, internal_host=CAMERA), HOUR)
+        [mapping] = await driver.open(forward(8080, host=CAMERA), HOUR)
         rows = [("TCP", 8080, CAMERA, 8080), *expected]
         assert rows_of((await driver.snapshot()).mappings) == await kernel_rows(router) == rows
         await driver.close(mapping)
@@ -224,7 +225,7 @@ async def test_allowed_source_is_used_only_where_the_list_shows_it(
     """2.3.1 limits the source, but lists the mapping as open to all: who would know?"""
     await upnpc(router, "-e", "?", "-a", CAMERA, "80", "8081", "TCP", "0", STRANGER)
     [strangers] = (await driver.snapshot()).mappings
-    wanted = forward(8080, internal_host=CAMERA, source=f"{FRIEND}/32")
+    wanted = forward(8080, host=CAMERA, source=f"{FRIEND}/32")
     if strangers.allowed_source:
         [granted] = await driver.open(wanted, HOUR)
         assert granted.allowed_source == FRIEND

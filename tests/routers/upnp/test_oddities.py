@@ -18,7 +18,8 @@ from custom_components.port_forward.routers.model import Listing
 from custom_components.port_forward.routers.upnp import UpnpRouter, survey
 from lab.virtual_router import free_port
 
-from .home import CAMERA, HOUR, forward, listing_of
+from ..forwards import forward
+from .home import CAMERA, HOUR, listing_of
 from .scripted import Answer, fault, reply, scripted, success
 
 ADDRESS = success("GetExternalIPAddress", NewExternalIPAddress="203.0.113.7")
@@ -245,7 +246,7 @@ async def test_every_code_has_its_error(
 
 async def test_what_is_sent_to_the_letter(session: aiohttp.ClientSession) -> None:
     async with scripted(_remembers()) as script:
-        wanted = forward(8080, internal=80, internal_host=CAMERA)
+        wanted = forward(8080, internal=80, host=CAMERA)
         await UpnpRouter(session, script.url).open(wanted, HOUR)
         asked = dict(script.asked)["AddPortMapping"]
         assert asked == {

@@ -9,7 +9,8 @@ import pytest
 
 from custom_components.port_forward.routers.model import Protocol
 
-from .home import CALLER, CAMERA, HOUR, SOURCE, forward, home_with
+from ..forwards import forward
+from .home import CALLER, CAMERA, HOUR, SOURCE, home_with
 
 type Row = tuple[int, str, tuple[str, int], str, str]
 
@@ -39,7 +40,7 @@ async def test_miniupnpc_lists_the_same(session: aiohttp.ClientSession, igd: int
     async with home_with(session, igd=igd) as home:
         url = home.router.description_url
         await home.driver.open(forward(protocols=(Protocol.TCP, Protocol.UDP)), HOUR)
-        await home.driver.open(forward(forward_id="b", internal_host=CAMERA), HOUR)
+        await home.driver.open(forward(forward_id="b", host=CAMERA), HOUR)
         await home.driver.open(forward(forward_id="c", source=SOURCE), HOUR)
         snapshot = await home.driver.snapshot()
         ours = {

@@ -26,7 +26,8 @@ from custom_components.port_forward.routers.upnp import UpnpRouter
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 from lab.virtual_router.pinhole import Ipv6
 
-from .home import HOUR, add_foreign, forward, until_asked
+from ..forwards import forward
+from .home import HOUR, add_foreign, until_asked
 
 HERE = "::1"
 BOTH = (Protocol.TCP, Protocol.UDP)

@@ -16,16 +16,8 @@ from custom_components.port_forward.routers.errors import (
 from custom_components.port_forward.routers.model import Leases
 from lab.virtual_router import Quirk
 
-from .home import (
-    HOUR,
-    PERMANENT,
-    fill,
-    forward,
-    free_range,
-    home_with,
-    revive_what_is_closed,
-    row_of,
-)
+from ..forwards import forward
+from .home import HOUR, PERMANENT, fill, free_range, home_with, revive_what_is_closed, row_of
 
 WEEK = 604800
 

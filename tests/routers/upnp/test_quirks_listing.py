@@ -7,18 +7,8 @@ from custom_components.port_forward.routers.model import Listing, PortMapping
 from custom_components.port_forward.routers.upnp import listing
 from lab.virtual_router import Fault, Quirk
 
-from .home import (
-    CALLER,
-    CAMERA,
-    HOUR,
-    Home,
-    add_foreign,
-    fill,
-    forward,
-    home_with,
-    keys,
-    listing_of,
-)
+from ..forwards import forward
+from .home import CALLER, CAMERA, HOUR, Home, add_foreign, fill, home_with, keys, listing_of
 
 
 async def _open_three(home: Home) -> list[PortMapping]:
@@ -143,9 +133,9 @@ async def test_bulk_list_that_cannot_be_read_falls_back(session: aiohttp.ClientS
 async def test_q25_rows_of_others_are_not_listed(session: aiohttp.ClientSession, igd: int) -> None:
     """Ours for another host is not shown, and yet not taken for removed."""
     async with home_with(session, Quirk.Q25, igd=igd) as home:
-        shown = await home.driver.open(forward(internal_host=CALLER), HOUR)
+        shown = await home.driver.open(forward(host=CALLER), HOUR)
         assert listing_of(home.driver) is Listing.FULL
-        hidden = await home.driver.open(forward(internal_host=CAMERA, forward_id="other"), HOUR)
+        hidden = await home.driver.open(forward(host=CAMERA, forward_id="other"), HOUR)
         ours = (*shown, *hidden)
         snapshot = await home.driver.snapshot(ours)
         assert keys(snapshot.mappings) == keys(ours)

@@ -21,12 +21,12 @@ from custom_components.port_forward.routers.upnp import (
 )
 from lab.virtual_router import Fault, Quirk, VirtualRouter, Wan
 
+from ..forwards import forward
 from .home import (
     CALLER,
     CAMERA,
     HOUR,
     add_foreign,
-    forward,
     free_range,
     home_with,
     keys,
@@ -391,7 +391,7 @@ async def test_q45_closing_what_is_gone(
         await home.router.remove("TCP", granted.external_ports.first)
         await home.driver.close(granted)
         await home.driver.close(granted)
-        (never,) = home.driver.plan(forward(forward_id="never", internal_host=CAMERA))
+        (never,) = home.driver.plan(forward(forward_id="never", host=CAMERA))
         await home.driver.close(never)
 
 

@@ -11,7 +11,8 @@ from custom_components.port_forward.routers.errors import (
 from custom_components.port_forward.routers.model import PortRange
 from lab.virtual_router import Quirk, Wan, free_port
 
-from .home import CALLER, CAMERA, HOUR, SOURCE, add_foreign, forward, free_range, home_with, row_of
+from ..forwards import forward
+from .home import CALLER, CAMERA, HOUR, SOURCE, add_foreign, free_range, home_with, row_of
 
 
 @pytest.mark.parametrize("igd", [1, 2])
@@ -58,7 +59,7 @@ async def test_q10_port_that_the_router_needs_itself(session: aiohttp.ClientSess
 )
 async def test_q11_secure_mode(session: aiohttp.ClientSession, quirk: Quirk, igd: int) -> None:
     async with home_with(session, quirk, igd=igd) as home:
-        wanted = forward(internal_host=CAMERA)
+        wanted = forward(host=CAMERA)
         with pytest.raises(NotPermittedError) as error:
             await home.driver.open(wanted, HOUR)
         assert error.value.reason is Refusal.SECURE_MODE
@@ -75,7 +76,7 @@ async def test_q11_conflict_in_secure_mode_is_still_a_conflict(
     session: aiohttp.ClientSession,
 ) -> None:
     async with home_with(session, Quirk.Q11, igd=1) as home:
-        wanted = forward(internal_host=CAMERA)
+        wanted = forward(host=CAMERA)
         await add_foreign(home.router, wanted, internal_host=SOURCE, remote_host="198.51.100.9")
         with pytest.raises(PortConflictError):
             await home.driver.open(wanted, HOUR)
@@ -85,7 +86,7 @@ async def test_other_hosts_are_known_to_work_once_one_did(session: aiohttp.Clien
     async with home_with(session) as home:
         await home.driver.open(forward(), HOUR)
         assert home.driver.capabilities.other_hosts is None
-        await home.driver.open(forward(internal_host=CAMERA, forward_id="other"), HOUR)
+        await home.driver.open(forward(host=CAMERA, forward_id="other"), HOUR)
         assert home.driver.capabilities.other_hosts is True
         assert home.another_driver(learned=home.driver.learned).capabilities.other_hosts is True
 
@@ -94,7 +95,7 @@ async def test_other_hosts_are_known_to_work_once_one_did(session: aiohttp.Clien
 async def test_q12_low_port(session: aiohttp.ClientSession, host: str) -> None:
     async with home_with(session, Quirk.Q12) as home:
         with pytest.raises(NotPermittedError) as error:
-            await home.driver.open(forward(80, internal_host=host), HOUR)
+            await home.driver.open(forward(80, host=host), HOUR)
         assert error.value.reason is Refusal.LOW_PORT
         assert error.value.placeholders["port"] == "80"
         assert home.driver.capabilities.other_hosts is None
@@ -103,7 +104,7 @@ async def test_q12_low_port(session: aiohttp.ClientSession, host: str) -> None:
 async def test_q13_own_host_only(session: aiohttp.ClientSession) -> None:
     async with home_with(session, Quirk.Q13, igd=1) as home:
         with pytest.raises(NotPermittedError) as error:
-            await home.driver.open(forward(internal_host=CAMERA), HOUR)
+            await home.driver.open(forward(host=CAMERA), HOUR)
         assert error.value.reason is Refusal.SECURE_MODE
         await home.driver.open(forward(), HOUR)
 

@@ -2,7 +2,7 @@ import pytest
 
 from custom_components.port_forward.routers.upnp.tag import description_of, forward_id_of
 
-from .home import forward
+from ..forwards import forward
 
 
 @pytest.mark.parametrize(

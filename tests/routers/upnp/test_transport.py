@@ -20,7 +20,8 @@ from custom_components.port_forward.routers.upnp import UpnpRouter, describe, su
 from custom_components.port_forward.routers.upnp.transport import MAX_BODY, Transport
 from lab.virtual_router import Fault, VirtualRouter, free_port
 
-from .home import HOUR, TIMEOUT, forward, home_with, row_of, until_asked
+from ..forwards import forward
+from .home import HOUR, TIMEOUT, home_with, row_of, until_asked
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

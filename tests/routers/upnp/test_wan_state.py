@@ -16,7 +16,8 @@ from custom_components.port_forward.routers.model import PortMapping, Snapshot
 from custom_components.port_forward.routers.upnp import wan_state
 from lab.virtual_router import Fault, Quirk, free_port
 
-from .home import CAMERA, HOUR, Home, fill, forward, home_with
+from ..forwards import forward
+from .home import CAMERA, HOUR, Home, fill, home_with
 
 TABLE = {"GetGenericPortMappingEntry": 1, "GetListOfPortMappings": 2}
 ADDRESS, STATUS = "GetExternalIPAddress", "GetStatusInfo"
@@ -149,7 +150,7 @@ async def test_an_address_that_became_private_since_the_look_explains_the_refusa
         assert str((await home.driver.snapshot()).external_address) == "203.0.113.7"
         home.router.quirks.add(Quirk.Q14_CGNAT)
         with pytest.raises(NotPermittedError) as error:
-            await home.driver.open(forward(internal_host=CAMERA), HOUR)
+            await home.driver.open(forward(host=CAMERA), HOUR)
         assert error.value.reason is Refusal.DOUBLE_NAT
         assert home.router.requests["AddPortMapping"] == 1
         assert not home.router.mappings
