@@ -5,14 +5,14 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, override
 
 import aiohttp
 
 from .hass_config import REPOSITORY, prepare, variables
 from .hass_websocket import CommandError, HassWebSocket
 from .netns import Namespace
+from .running import Running
 from .virtual_router.ports import free_port
 
 __all__ = ["REPOSITORY", "CommandError", "RealHomeAssistant"]
@@ -24,7 +24,7 @@ STOPS_WITHIN = 60
 LOOK_EVERY = 0.05
 
 
-class RealHomeAssistant:
+class RealHomeAssistant(Running):
     """`hass` on a seeded configuration with this integration, on 127.0.0.1 only.
 
     In a network namespace it is 127.0.0.1 there, and routers are discovered on
@@ -66,20 +66,7 @@ class RealHomeAssistant:
         """Whether it was started, and neither stopped, killed nor ended by itself."""
         return self._process is not None and self._process.returncode is None
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
+    @override
     async def start(self, *, ready_within: float = 120) -> None:
         """Start `hass` and wait until it says that it is running.
 
@@ -114,6 +101,7 @@ class RealHomeAssistant:
             await self.kill()
             raise
 
+    @override
     async def stop(self) -> None:
         """Let Home Assistant stop in good order.
 

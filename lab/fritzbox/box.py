@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter
-from types import TracebackType
-from typing import Literal, Self, cast
+from typing import Literal, cast, override
 from xml.sax.saxutils import escape
 
 from aiohttp import web
 
 from lab.certificate import self_signed
+from lab.running import Running
 from lab.virtual_router.soap import Call, read_call
 
 from .actions import Connection, Values
@@ -46,7 +46,7 @@ _ERRORS = {
 }
 
 
-class FritzBox:
+class FritzBox(Running):
     """A FRITZ!Box in this process: TR-064 with digest authentication, and a NAT that really relays.
 
     `sharing` is its table, `connections` its WAN services by their type, of
@@ -106,20 +106,7 @@ class FritzBox:
             "fingerprint": self.certificate.fingerprint if self.certificate else "",
         }
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
+    @override
     async def start(self) -> None:
         """Switch on: the uptime is 0, the table as it was."""
         self._gone.clear()
@@ -135,6 +122,7 @@ class FritzBox:
         self._port = cast("tuple[str, int]", self._runner.addresses[0])[1]
         await self.sharing.refresh()
 
+    @override
     async def stop(self) -> None:
         """Switch off: every connection ends."""
         self._gone.set()

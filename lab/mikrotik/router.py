@@ -4,14 +4,14 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from types import TracebackType
-from typing import Self
+from typing import override
 
 from aiohttp import web
 
 from lab.http_faults import Fault, Injected
 from lab.outbound import Outbound
 from lab.relays import Relays
+from lab.running import Running
 from lab.virtual_router.mapping import VirtualMapping
 
 from .address_list import AddressListMenu
@@ -26,7 +26,7 @@ OLD = "6."
 """Versions that begin so have no REST API."""
 
 
-class MikrotikRouter:
+class MikrotikRouter(Running):
     """A router with RouterOS 7 and its stock firewall, whose NAT is real.
 
     `habits` and `users` may be changed while it runs; `requests` counts what
@@ -114,20 +114,7 @@ class MikrotikRouter:
         """How many requests came, as `GET ip/firewall/nat`."""
         return self.rest.requests
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
+    @override
     async def start(self) -> None:
         """Switch on; again on the port that it had. Raises OSError when that is taken."""
         self._booted = self._now()
@@ -140,6 +127,7 @@ class MikrotikRouter:
         self.port = self._runner.addresses[0][1]
         await self.apply()
 
+    @override
     async def stop(self) -> None:
         """Switch off, and lose what is in RAM only."""
         self.rest.faults.stop()

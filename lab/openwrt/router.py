@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from types import TracebackType
-from typing import Self
+from typing import override
 
 from aiohttp import web
 
 from lab.certificate import Certificate
 from lab.outbound import Outbound
+from lab.running import Running
 
 from .accounts import DEDICATED, LUCI, Account, Rights
 from .clock import Clock
@@ -35,7 +35,7 @@ _NOT_FOUND = "<h1>Not Found</h1>The requested URL {path} was not found on this s
 _HUGE_CHUNK = b" " * 65536
 
 
-class OpenWrt:
+class OpenWrt(Running):
     """An OpenWrt router in this process, whose NAT is real.
 
     `rights` are those of the account `homeassistant`; `root` has what LuCI
@@ -123,20 +123,7 @@ class OpenWrt:
         """Return a section of /etc/config/firewall."""
         return self._packages["firewall"].find(name)
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
+    @override
     async def start(self) -> None:
         """Switch on. Raises OSError when the port cannot be bound."""
         self._stopping.clear()
@@ -151,6 +138,7 @@ class OpenWrt:
         _, self.port, *_ = self._runner.addresses[0]
         await self.firewall.reload()
 
+    @override
     async def stop(self) -> None:
         """Switch off; the configuration stays."""
         self._stopping.set()

@@ -7,12 +7,12 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Self, cast
+from typing import cast, override
 
 from aiohttp import web
 
 from lab.certificate import Certificate, self_signed
+from lab.running import Running
 
 from .account import Account
 from .controllers import CRASHED, Controllers
@@ -29,7 +29,7 @@ LOGIN_PAGE = b"""<!doctype html>
 INTERFACES = {"lan": "LAN", "wan": "WAN"}
 
 
-class OPNsense:
+class OPNsense(Running):
     """An OPNsense in this process: its API with real validation, and a NAT that really relays.
 
     `requests` counts what came, by action in camelCase ("addRule"). `accounts`
@@ -76,20 +76,7 @@ class OPNsense:
             "fingerprint": self.certificate.fingerprint if self.certificate else "",
         }
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
+    @override
     async def start(self) -> None:
         """Switch on; the rules that were saved are in force, as after a boot."""
         self._gone.clear()
@@ -103,6 +90,7 @@ class OPNsense:
         self._port = cast("tuple[str, int]", self._runner.addresses[0])[1]
         await self.pf.load(self.table.in_order())
 
+    @override
     async def stop(self) -> None:
         """Switch off: every connection ends, the saved rules stay."""
         self._gone.set()

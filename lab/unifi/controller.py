@@ -6,12 +6,12 @@ import ssl
 from collections import Counter
 from collections.abc import Collection, Sequence
 from http import HTTPStatus
-from types import TracebackType
-from typing import Self
+from typing import override
 
 from aiohttp import web
 
 from lab.http_faults import Fault, Injected
+from lab.running import Running
 
 from .accounts import Account, ApiKey, Door
 from .api import Api, Site
@@ -22,7 +22,7 @@ from .habits import Habit
 PROVISIONING = 0.02  # seconds; real ones take several
 
 
-class UnifiController:
+class UnifiController(Running):
     """A controller on a gateway (UniFi OS), or an old one on a machine of its own.
 
     Its forwards become effective a moment after they were changed, as on real
@@ -91,20 +91,7 @@ class UnifiController:
         """Copies of the forwards of the first site."""
         return [dict(document) for document in self.sites[0].forwards]
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
+    @override
     async def start(self) -> None:
         """Switch on; again on the port that it had. Raises OSError when that is taken."""
         self._booted = self._now()
@@ -118,6 +105,7 @@ class UnifiController:
         self.changed()
         await self.provisioned()
 
+    @override
     async def stop(self) -> None:
         """Switch off; the forwards are kept, but nothing relays."""
         self.api.faults.stop()

@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
-from types import TracebackType
-from typing import Self
+from typing import override
 from uuid import uuid4
 
+from ..running import Running
 from .hands import Hands
 from .mapping import VirtualMapping, Wan
 from .pcp import Pcp, PcpServer
@@ -17,7 +17,7 @@ from .upnp import UpnpServer
 from .wan import OnChange, WanConnection, chosen_wans
 
 
-class VirtualRouter(Hands):
+class VirtualRouter(Hands, Running):
     """An Internet gateway in this process, whose NAT is real.
 
     `quirks` is a set that may be changed while the router runs. `requests` counts
@@ -156,20 +156,7 @@ class VirtualRouter(Hands):
         """Whether it is started and has not died (Q23)."""
         return self._running
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
+    @override
     async def start(self) -> None:
         """Switch on; after a stop on the same ports, with an empty table and a higher boot id.
 
@@ -187,6 +174,7 @@ class VirtualRouter(Hands):
             await self.stop()
             raise
 
+    @override
     async def stop(self) -> None:
         """Switch off: say goodbye, end every connection, forget the mappings."""
         self._upnp.byebye()
