@@ -292,36 +292,30 @@ def test_answers_of_voice_assistants() -> None:
 
 
 def test_issues() -> None:
-    created = [call for name, call in calls() if name == "async_create_issue"]
     found: set[str] = set()
-    for call in created:
-        given = keyword(call, "translation_placeholders")
-        if ast.unparse(keyword(call, "translation_key") or ast.Constant("")) == "need.key":
-            continue  # Whatever a `Need` has, see below.
+    for name, call in calls():
+        if name not in ("async_create_issue", "Need"):
+            continue
+        is_need = name == "Need"
+        key = keyword(call, "key" if is_need else "translation_key")
+        if ast.unparse(key or call) == "need.key":
+            continue  # Whatever a `Need` has.
+        given = keyword(call, "placeholders" if is_need else "translation_placeholders")
         assert isinstance(given, ast.Dict)
-        names = {constant(key) for key in given.keys}
-        shown = issue_keys(keyword(call, "translation_key"))
+        names = {constant(name) for name in given.keys}
+        shown = issue_keys(key)
         found |= shown
         parts: list[str] = []
-        for key in shown:
-            parts.append(texts()[f"issues.{key}.title"])
-            fixes = [text for name, text in texts().items() if is_of_fix(name, key)]
+        for one in shown:
+            parts.append(texts()[f"issues.{one}.title"])
+            fixes = [text for text_key, text in texts().items() if is_of_fix(text_key, one)]
             # Its description is that of the first step of what fixes it.
             assert bool(fixes) == bool(constant(keyword(call, "is_fixable")))
-            assert bool(fixes) != (f"issues.{key}.description" in texts())
-            parts += fixes or [texts()[f"issues.{key}.description"]]
+            assert bool(fixes) != (f"issues.{one}.description" in texts())
+            parts += fixes or [texts()[f"issues.{one}.description"]]
         assert (
             set().union(*map(placeholders, parts)) - {"error", "risks"} == names
         )  # the flow gives these
-    for name, call in calls("issues.py"):
-        if name != "Need":
-            continue
-        given, key = keyword(call, "placeholders"), constant(keyword(call, "key"))
-        assert isinstance(given, ast.Dict)
-        names = {constant(name) for name in given.keys}
-        text = " ".join(texts()[f"issues.{key}.{part}"] for part in ("title", "description"))
-        assert placeholders(text) == names
-        found.add(key)
     assert keys("issues") == found
 
 

@@ -17,6 +17,7 @@ from homeassistant.util import dt as dt_util
 from .announce import async_announce
 from .const import CONF_DRIVER, DOMAIN, LOGGER
 from .history import async_history
+from .issues import Need, async_tell
 from .openings import Keeper, Ledger, LedgerUnreadableError, Opening, Reason
 from .routers.errors import RouterError
 from .routers.observed import ObservedRouter
@@ -52,16 +53,11 @@ async def async_load_ledger(hass: HomeAssistant, entry: ConfigEntry) -> Ledger:
         await ledger.load()
     except LedgerUnreadableError as error:
         LOGGER.error("%s", error)
-        ir.async_create_issue(
-            hass,
-            DOMAIN,
-            f"ledger_unreadable_{entry.entry_id}",
-            is_fixable=False,
-            is_persistent=True,
-            severity=ir.IssueSeverity.ERROR,
-            translation_key="ledger_unreadable",
-            translation_placeholders={"router": entry.title, "path": str(error.kept_as)},
+        need = Need(
+            key="ledger_unreadable",
+            placeholders={"router": entry.title, "path": str(error.kept_as)},
         )
+        _tell_for_good(hass, entry, need)
     return ledger
 
 
@@ -131,13 +127,11 @@ def report_left_open(hass: HomeAssistant, entry: ConfigEntry, openings: Iterable
         f"{opening.forward.external_ports} ({opening.forward.name})" for opening in openings
     )
     LOGGER.warning("Could not close on %s: %s", entry.title, ", ".join(ports))
-    ir.async_create_issue(
-        hass,
-        DOMAIN,
-        f"left_open_{entry.entry_id}",
-        is_fixable=False,
-        is_persistent=True,
-        severity=ir.IssueSeverity.ERROR,
-        translation_key="left_open",
-        translation_placeholders={"router": entry.title, "ports": ", ".join(ports)},
-    )
+    need = Need(key="left_open", placeholders={"router": entry.title, "ports": ", ".join(ports)})
+    _tell_for_good(hass, entry, need)
+
+
+def _tell_for_good(hass: HomeAssistant, entry: ConfigEntry, need: Need) -> None:
+    """Tell of it until the user has seen to it."""
+    issue_id = f"{need.key}_{entry.entry_id}"
+    async_tell(hass, issue_id, need, severity=ir.IssueSeverity.ERROR, is_persistent=True)

@@ -5,7 +5,8 @@ else has opened or closed.
 """
 
 from abc import abstractmethod
-from typing import override
+from collections.abc import Mapping
+from typing import Any, override
 
 from homeassistant.components.event import EventEntity
 from homeassistant.core import Context, HomeAssistant, callback
@@ -39,17 +40,28 @@ async def async_setup_entry(
     )
 
 
-class ActivityEntity(CoordinatorEntity[PortForwardCoordinator], EventEntity):
-    """Shows activities, with who is behind them."""
-
-    _attr_translation_key = "activity"
-    _attr_event_types = list(Kind)  # noqa: RUF012  the base class wants a list
+class EventOfRouter(CoordinatorEntity[PortForwardCoordinator], EventEntity):
+    """Shows what it is told, with who is behind it."""
 
     @property
     @override
     def available(self) -> bool:
-        """Tell of a router that is away, too: that it could not be asked to close."""
+        """Tell of a router that is away, too: what was last, and that it could not be closed."""
         return True
+
+    def _show(self, kind: str, attributes: Mapping[str, Any], by: Context | None = None) -> None:
+        # Without a new one, what the integration does by itself would be put
+        # down to whoever did something a moment ago.
+        self.async_set_context(by or Context())
+        self._trigger_event(kind, dict(attributes))
+        self.async_write_ha_state()
+
+
+class ActivityEntity(EventOfRouter):
+    """Shows activities."""
+
+    _attr_translation_key = "activity"
+    _attr_event_types = list(Kind)  # noqa: RUF012  the base class wants a list
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -60,11 +72,7 @@ class ActivityEntity(CoordinatorEntity[PortForwardCoordinator], EventEntity):
 
     @callback
     def _on_activity(self, activity: Activity) -> None:
-        # Without a new one, what the integration does by itself would be put
-        # down to whoever did something a moment ago.
-        self.async_set_context(activity.context or Context())
-        self._trigger_event(activity.kind, self._attributes(activity))
-        self.async_write_ha_state()
+        self._show(activity.kind, self._attributes(activity), activity.context)
 
     @abstractmethod
     def _attributes(self, activity: Activity) -> Details:
@@ -91,17 +99,11 @@ class RouterActivity(RouterEntity, ActivityEntity):
         }
 
 
-class ForeignMappings(RouterEntity, EventEntity):
+class ForeignMappings(RouterEntity, EventOfRouter):
     """What has come and gone on the router that no forward accounts for."""
 
     _attr_translation_key = "foreign_mappings"
     _attr_event_types = list(SightingKind)  # noqa: RUF012  the base class wants a list
-
-    @property
-    @override
-    def available(self) -> bool:
-        """Tell what was seen last of a router that is away, too."""
-        return True
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -111,6 +113,4 @@ class ForeignMappings(RouterEntity, EventEntity):
 
     @callback
     def _on_sighting(self, sighting: Sighting) -> None:
-        self.async_set_context(Context())
-        self._trigger_event(sighting.kind, details_of_sighting(sighting))
-        self.async_write_ha_state()
+        self._show(sighting.kind, details_of_sighting(sighting))

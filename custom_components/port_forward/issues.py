@@ -45,6 +45,28 @@ class Need:
     patience: timedelta = timedelta(0)
 
 
+@callback
+def async_tell(
+    hass: HomeAssistant,
+    issue_id: str,
+    need: Need,
+    *,
+    severity: ir.IssueSeverity = ir.IssueSeverity.WARNING,
+    is_persistent: bool = False,
+) -> None:
+    """Tell of it now, until it is taken back; over a restart of Home Assistant if persistent."""
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        issue_id,
+        is_fixable=False,
+        is_persistent=is_persistent,
+        severity=severity,
+        translation_key=need.key,
+        translation_placeholders=need.placeholders,
+    )
+
+
 class Issues:
     """What of one router needs the user."""
 
@@ -61,18 +83,11 @@ class Issues:
         """Tell of a port that cannot be closed, until it is, and of what was refused."""
         issue_id = f"not_closed_{activity.forward_id}"
         if activity.kind is Kind.CLOSE_FAILED:
-            ir.async_create_issue(
-                self._hass,
-                DOMAIN,
-                issue_id,
-                is_fixable=False,
-                severity=ir.IssueSeverity.ERROR,
-                translation_key="not_closed",
-                translation_placeholders={
-                    "forward": activity.name,
-                    "router": self._entry.title,
-                },
+            need = Need(
+                key="not_closed",
+                placeholders={"forward": activity.name, "router": self._entry.title},
             )
+            async_tell(self._hass, issue_id, need, severity=ir.IssueSeverity.ERROR)
         elif activity.kind in (Kind.CLOSED, Kind.MOVED):
             ir.async_delete_issue(self._hass, DOMAIN, issue_id)
         self.check_troubles()
@@ -149,15 +164,7 @@ class Issues:
         now, since = dt_util.utcnow(), self._history.needs
         for issue_id, need in needs.items():
             if now - since.setdefault(issue_id, now) >= need.patience:
-                ir.async_create_issue(
-                    self._hass,
-                    DOMAIN,
-                    issue_id,
-                    is_fixable=False,
-                    severity=ir.IssueSeverity.WARNING,
-                    translation_key=need.key,
-                    translation_placeholders=need.placeholders,
-                )
+                async_tell(self._hass, issue_id, need)
         for issue_id in gone:
             since.pop(issue_id, None)
             ir.async_delete_issue(self._hass, DOMAIN, issue_id)

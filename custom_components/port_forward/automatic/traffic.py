@@ -9,6 +9,7 @@ from homeassistant.helpers import issue_registry as ir
 
 from ..const import DOMAIN, LOGGER
 from ..devices.hosts import HostError, async_resolve_host
+from ..issues import Need, async_tell
 from ..pieces import in_pieces
 from ..routers.errors import MissingRightsError, RouterError, UnsupportedError
 from ..routers.model import Connection
@@ -86,15 +87,8 @@ class HomeTraffic:
         return address != router
 
     def _report_hidden(self) -> None:
-        ir.async_create_issue(
-            self._hass,
-            DOMAIN,
-            _issue_id(self._entry.entry_id),
-            is_fixable=False,
-            severity=ir.IssueSeverity.WARNING,
-            translation_key="connections_hidden",
-            translation_placeholders={"router": self._entry.title},
-        )
+        need = Need(key="connections_hidden", placeholders={"router": self._entry.title})
+        async_tell(self._hass, _issue_id(self._entry.entry_id), need)
 
 
 @callback

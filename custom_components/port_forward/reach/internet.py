@@ -10,6 +10,7 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
 
 from ..const import CONF_CHECK_URL, DOMAIN, LOGGER
+from ..issues import Need, async_tell
 from ..routers.addresses import is_public
 from ..routers.model import Forward, Snapshot
 from .check_url import CheckUrlError, async_seen_address
@@ -112,19 +113,16 @@ class InternetWatch:
         if not self._matters(reason):
             async_take_back(self._coordinator.hass, self._coordinator.config_entry.entry_id)
         elif self._passing_since is None or dt_util.utcnow() - self._passing_since >= _LASTS:
-            ir.async_create_issue(
-                self._coordinator.hass,
-                DOMAIN,
-                _issue_of(self._coordinator.config_entry.entry_id),
-                is_fixable=False,
-                severity=ir.IssueSeverity.WARNING,
-                translation_key=f"not_reachable_{reason}",
-                translation_placeholders={
+            need = Need(
+                key=f"not_reachable_{reason}",
+                placeholders={
                     "router": self._coordinator.config_entry.title,
                     "address": str(address),
                     "seen": str(self.seen_address),
                 },
             )
+            issue_id = _issue_of(self._coordinator.config_entry.entry_id)
+            async_tell(self._coordinator.hass, issue_id, need)
 
     def _matters(self, reason: Reachability) -> bool:
         """Tell whether a forward of the user cannot be reached for this."""
