@@ -207,6 +207,9 @@ class HomeNetwork:
             await self._links(namespace, _HOST_LINKS.format(address=address, address6=address6))
         self.router.set_kernel("ipv4/ip_forward", 1)
         self.router.set_kernel("ipv6/conf/all/forwarding", 1)
+        # It tells of each packet to a closed port, not of some a second: tests wait for that.
+        self.router.set_kernel("ipv4/icmp_ratelimit", 0)
+        self.router.set_kernel("ipv6/icmp/ratelimit", 0)
         await self.router.run(program("nft"), "-f", "-", stdin=_FIREWALL)
 
     async def _links(self, namespace: Namespace, batch: str) -> None:

@@ -124,8 +124,8 @@ async def test_closes_by_itself_when_home_assistant_is_dead(
     ui: Ui, ha: RealHomeAssistant, router: OpenWrt, door: ForwardOnScreen, port: int
 ) -> None:
     await ui.until_saved(door)
-    await ha.call("port_forward", "open", entity_id=door.switch, duration={"seconds": 5})
-    deadline = datetime.now(UTC) + timedelta(seconds=5)
+    await ha.call("port_forward", "open", entity_id=door.switch, duration={"seconds": 10})
+    deadline = datetime.now(UTC) + timedelta(seconds=10)
     await ha.kill()
     calls = router.calls.total()
     end = end_of(router)

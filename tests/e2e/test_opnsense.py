@@ -132,8 +132,8 @@ async def test_restarted_while_open_and_overdue(
     overdue = await add_forward(ui, added, inside.port, late, until_closed=False)
     await ui.until_saved(overdue)
     await ui.turn_on(door)
-    await ha.call("port_forward", "open", entity_id=overdue.switch, duration={"seconds": 4})
-    deadline = datetime.now(UTC) + timedelta(seconds=4)
+    await ha.call("port_forward", "open", entity_id=overdue.switch, duration={"seconds": 10})
+    deadline = datetime.now(UTC) + timedelta(seconds=10)
     kept, _ = router.pf.rules
 
     await ha.stop()

@@ -178,18 +178,26 @@ async def test_epoch(network: HomeNetwork, router: RealRouter) -> None:
     async def epoch() -> int:
         return int.from_bytes((await ask(network.home_assistant, bytes(2)))[4:8])
 
+    loop = asyncio.get_running_loop()
+
+    async def began() -> float:
+        asked = loop.time()
+        return asked - await epoch()
+
     await pcp_map(network.home_assistant, 8080, 9001)
-    await router.until_up_for(2)
-    assert await epoch() >= 2
+    await router.until_up_for(5.1)
+    first = await began()
     await network.set_wan_address("11.22.33.77")
     async with asyncio.timeout(60):
-        while await epoch() >= 2:  # noqa: ASYNC110  nobody tells us
+        # It counts whole seconds, so that either may be off by one, and more on a busy machine.
+        while await began() - first < 3:  # noqa: ASYNC110  nobody tells us
             await asyncio.sleep(0.1)
     reply = await ask(network.home_assistant, bytes(2))
     assert socket.inet_ntoa(reply[8:]) == "11.22.33.77"
     assert await kernel_rows(router) == [("TCP", 9001, HOME_ASSISTANT, 8080)]
+    restarting = loop.time()
     await router.restart()
-    assert await epoch() <= 1
+    assert await epoch() <= loop.time() - restarting
     assert await kernel_rows(router) == []
 
 

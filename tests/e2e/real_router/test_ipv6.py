@@ -94,7 +94,7 @@ async def test_router_closes_what_home_assistant_left_behind(
 ) -> None:
     door = await add(ui, await by_upnp(ui, router), own)
     await ui.until_saved(door)
-    await ha.call("port_forward", "open", entity_id=door.switch, duration={"seconds": 6})
+    await ha.call("port_forward", "open", entity_id=door.switch, duration={"seconds": 10})
     assert await fetch(own.port, on=internet6) == PAGE
     await ha.kill()
     assert await fetch(own.port, on=internet6) == PAGE

@@ -64,7 +64,7 @@ async def test_router_closes_what_home_assistant_left_behind(
     port: int,
 ) -> None:
     await ui.until_saved(door)
-    await ha.call("port_forward", "open", entity_id=door.switch, duration={"seconds": 6})
+    await ha.call("port_forward", "open", entity_id=door.switch, duration={"seconds": 10})
     assert await fetch(port, on=internet) == PAGE
     await ha.kill()
     assert await fetch(port, on=internet) == PAGE

@@ -9,7 +9,7 @@ from .home import HOUR, NAT, home_with
 
 
 async def test_ours_is_seen_and_closed_among_thousands(session: aiohttp.ClientSession) -> None:
-    async with home_with(session) as home:
+    async with home_with(session, timeout=60) as home:
         menu = home.router._menus[NAT]
         for number in range(3_000):
             # Past `add`, which applies the rules each time. For an interface that nothing
