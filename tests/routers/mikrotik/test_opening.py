@@ -322,6 +322,28 @@ async def test_somebody_is_faster_between_look_and_add(
         assert [rule["comment"] for rule in home.rules()] == [theirs(wanted)["comment"]]
 
 
+async def test_somebody_widens_our_rule_while_we_let_its_source_in(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read back before, as nobody was let in yet."""
+    async with home_with(session) as home:
+        wanted = forward(source="192.0.2.1/32")
+        add = home.router.lists.add
+
+        def widened_first(values: Mapping[str, str]) -> dict[str, str]:
+            monkeypatch.undo()
+            (rule,) = home.router.nat.items[-1:]
+            home.router.nat.set(rule[".id"], {"src-address": ""})
+            return add(values)
+
+        monkeypatch.setattr(home.router.lists, "add", widened_first)
+        with pytest.raises(NotMappedError) as error:
+            await home.driver.open(wanted, HOUR)
+        assert error.value.left == ()
+        assert not home.rules()
+        assert not home.router.items(LIST)
+
+
 async def test_both_protocols_or_none(session: aiohttp.ClientSession) -> None:
     async with home_with(session) as home:
         wanted = forward(protocols=BOTH)

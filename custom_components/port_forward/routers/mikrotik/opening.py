@@ -97,6 +97,10 @@ class Opening:
                 )
                 for path in menus
             }
+            # It lets somebody in only now: what was edited meanwhile must not pass for ours.
+            for rule in rules:
+                if rule.mapping.key in added:
+                    await self._check_unchanged(rule, held[rule.mapping.key])
         except RouterError as error:
             await self._roll_back(error)
             raise
@@ -208,6 +212,11 @@ class Opening:
         if read is None:
             raise NotMappedError(port=str(rule.mapping.external_ports))
         return read
+
+    async def _check_unchanged(self, rule: Rule, row_id: str) -> None:
+        row = await self._rest.row(rule.path, row_id)
+        if row is None or not rule.is_held_as(row):
+            raise NotMappedError(port=str(rule.mapping.external_ports))
 
     def _admission(self, path: str) -> Admission:
         version = 4 if path == NAT else 6
