@@ -9,15 +9,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from custom_components.port_forward.routers.pcp import PcpRouter
+from lab.virtual_router import free_port
 
 from .home import HOUR, forward
 from .server import CAMERA, HOST, FakeServer, header
-
-
-def a_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
 
 
 def pcp(epoch: int, result: int = 0) -> bytes:
@@ -59,7 +54,7 @@ class Home:
 
 @asynccontextmanager
 async def watching(server: FakeServer) -> AsyncIterator[Home]:
-    port = a_port()
+    port = free_port(HOST)
     driver = PcpRouter(server.url, timeout=5, announcement_port=port)
     home = Home(server, driver, port)
     await driver.connect()
