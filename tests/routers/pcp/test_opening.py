@@ -27,9 +27,11 @@ from .server import (
     CAMERA,
     FILTER,
     HOST,
+    NETWORK_FAILURE,
     PREFER_FAILURE,
     THIRD_PARTY,
     FakeServer,
+    header,
     options,
     packed,
 )
@@ -117,6 +119,30 @@ async def test_a_server_that_passes_over_another_host(
         assert server.mapped() == set()
     asked = [request for request in maps(server) if any(request[4:8])]
     assert len(asked) == 1, "it was not tried twice"
+
+
+async def test_what_such_a_server_opened_to_us_and_keeps_is_told(
+    server: FakeServer, driver: PcpRouter
+) -> None:
+    server.echoes_options = False
+
+    def keep_ours(data: bytes) -> list[bytes] | None:
+        """Say that the other host has nothing, and leave ours alone."""
+        if data[:2] != b"\x02\x01" or any(data[4:8]):
+            return None
+        if THIRD_PARTY in asked_options(data):
+            return [header(1, 0, epoch=server.epoch) + data[24:]]
+        return [server.refuse(data, NETWORK_FAILURE)]
+
+    server.intercept = keep_ours
+    with pytest.raises(NotPermittedError) as error:
+        await driver.open(forward(internal_host=CAMERA), HOUR)
+    assert [mapping.internal_host for mapping in error.value.left] == [CAMERA]
+    with pytest.raises(NotPermittedError):
+        await driver.close(error.value.left[0])
+    server.intercept = lambda _: None
+    await driver.close(error.value.left[0])
+    assert server.mapped() == set()
 
 
 async def test_allowed_source(server: FakeServer, driver: PcpRouter) -> None:

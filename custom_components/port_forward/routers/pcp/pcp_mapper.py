@@ -182,7 +182,12 @@ class PcpMapper(Mapper):
         """Remove it (RFC 6887 section 15), and what was made for us in place of another host."""
         request = await self._request(mapping)
         if request.options and self._learned.get(THIRD_PARTY) == "ignored":
-            await self._client.map(replace(request, options=()))
+            kept = await self._remove(replace(request, options=()), mapping)
+            if kept and not kept.unknown:
+                return kept
+        return await self._remove(request, mapping)
+
+    async def _remove(self, request: MapRequest, mapping: PortMapping) -> Kept | None:
         reply = await self._client.map(request)
         if reply.result not in _GONE:
             unknown = reply.result in (Result.NOT_AUTHORIZED, Result.UNSUPP_OPTION)
