@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lab.home_assistant import REPOSITORY
 from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter
@@ -98,18 +98,13 @@ class Mass:
             self._all_closed.set()
 
 
-async def _open(home: Home, data: dict[str, object]) -> float:
+async def _open(home: Home, data: dict[str, Any]) -> float:
     """Open all, one action after the other; return the seconds that took."""
     began = time.time()
     switches = [forward.switch for forward in home.forwards]
     for i in range(0, len(switches), AT_ONCE):
-        await home.ha.command(
-            "call_service",
-            domain="port_forward",
-            service="open",
-            service_data=data,
-            target={"entity_id": switches[i : i + AT_ONCE]},
-        )
+        target = {"entity_id": switches[i : i + AT_ONCE]}
+        await home.ha.call("port_forward", "open", target=target, **data)
     return time.time() - began
 
 

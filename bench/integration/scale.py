@@ -99,16 +99,11 @@ async def _open_all(home: House, scaled: Scaled, refreshes: int) -> None:
     scaled.closing = await home.probe("watch")
 
 
-async def _act_on_all(home: House, domain: str, action: str, **data: object) -> None:
+async def _act_on_all(home: House, domain: str, action: str, **data: Any) -> None:
     switches = [forward.switch for forward in home.forwards]
     for first in range(0, len(switches), AT_ONCE):
-        await home.ha.command(
-            "call_service",
-            domain=domain,
-            service=action,
-            service_data=data,
-            target={"entity_id": switches[first : first + AT_ONCE]},
-        )
+        target = {"entity_id": switches[first : first + AT_ONCE]}
+        await home.ha.call(domain, action, target=target, **data)
 
 
 def tables(measured: Sequence[Scaled]) -> str:

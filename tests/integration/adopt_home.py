@@ -470,6 +470,16 @@ def labels(step: SubentryFlowResult) -> dict[str, str]:
     return {option["value"]: option["label"] for option in options}
 
 
+@asynccontextmanager
+async def opnsense_home(hass: HomeAssistant) -> AsyncIterator[Home[OnOpnsense]]:
+    """Run a home with an OPNsense, whose rule is off and leads to port 80."""
+    async with users_router("opnsense") as router:
+        assert isinstance(router, OnOpnsense)
+        yield await home_of(hass, router)
+        for entry in hass.config_entries.async_entries(DOMAIN):
+            await hass.config_entries.async_unload(entry.entry_id)
+
+
 async def home_of[R: UsersRouter](
     hass: HomeAssistant, router: R, *, enabled: bool = False
 ) -> Home[R]:

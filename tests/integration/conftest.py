@@ -169,6 +169,28 @@ async def make_entry(hass: HomeAssistant, router: VirtualRouter) -> MockConfigEn
     return entry
 
 
+@pytest.fixture
+async def closed(
+    hass: HomeAssistant, entry: MockConfigEntry, external_port: int
+) -> MockConfigEntry:
+    """The entry with two forwards that have never been open, Camera and Games."""
+    add_forward(hass, entry, forward_data(external_port))
+    add_forward(hass, entry, forward_data(free_port()), "Games")
+    await set_up(hass, entry)
+    return entry
+
+
+@pytest.fixture
+async def neighbour(hass: HomeAssistant) -> AsyncGenerator[VirtualRouter]:
+    """Another router with one forward, Attic, open."""
+    async with VirtualRouter() as other:
+        entry = await make_entry(hass, other)
+        add_forward(hass, entry, forward_data(free_port()), title="Attic")
+        await set_up(hass, entry)
+        await switch(hass, "turn_on", "switch.attic")
+        yield other
+
+
 def forward_data(port: int, **changes: Any) -> dict[str, Any]:
     """Return what the form gives for a forward of one external port, open until closed."""
     return {
@@ -198,6 +220,13 @@ async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Set the entry up."""
     # Which every Home Assistant has. It knows what is exposed to voice assistants.
     assert await async_setup_component(hass, "homeassistant", {})
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+
+
+async def restart_home_assistant(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Begin anew with nothing but what is on the disk."""
+    await hass.config_entries.async_unload(entry.entry_id)
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
 

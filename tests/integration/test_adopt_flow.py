@@ -13,7 +13,17 @@ from custom_components.port_forward.const import DOMAIN
 from lab.virtual_router import VirtualRouter, free_port
 from tests.translations import rendered
 
-from .adopt_home import ELSEWHERE, HERE, Home, OnOpnsense, OnUnifi, home_of, labels, users_router
+from .adopt_home import (
+    ELSEWHERE,
+    HERE,
+    Home,
+    OnOpnsense,
+    OnUnifi,
+    home_of,
+    labels,
+    opnsense_home,
+    users_router,
+)
 from .conftest import add_forward, forward_data, set_up, state_of, switch
 from .test_forward_flow import ADOPTED_FILLED_IN, TYPED, assert_form, fields, message, shown, start
 
@@ -23,11 +33,8 @@ NEVER_CLOSES = "issues.router_does_not_close.description"
 @pytest.fixture
 async def home(hass: HomeAssistant) -> AsyncGenerator[Home[OnOpnsense]]:
     """A home with an OPNsense, whose rule is off."""
-    async with users_router("opnsense") as router:
-        assert isinstance(router, OnOpnsense)
-        yield await home_of(hass, router)
-        for entry in hass.config_entries.async_entries(DOMAIN):
-            await hass.config_entries.async_unload(entry.entry_id)
+    async with opnsense_home(hass) as home:
+        yield home
 
 
 def data_of(home: Home[Any]) -> dict[str, Any]:

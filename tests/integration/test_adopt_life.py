@@ -16,20 +16,16 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from custom_components.port_forward.const import DOMAIN
 from lab.opnsense import Fault
 
-from .adopt_home import ELSEWHERE, Home, OnOpnsense, home_of, users_router
+from .adopt_home import ELSEWHERE, Home, OnOpnsense, opnsense_home
 from .conftest import ledger_of, ledger_path, phases, refresh, set_up, state_of
 
 
 @pytest.fixture
 async def home(hass: HomeAssistant) -> AsyncGenerator[Home[OnOpnsense]]:
     """A home with an OPNsense, whose rule is off and is taken over."""
-    async with users_router("opnsense") as router:
-        assert isinstance(router, OnOpnsense)
-        home = await home_of(hass, router)
+    async with opnsense_home(hass) as home:
         await home.adopt()
         yield home
-        for entry in hass.config_entries.async_entries(DOMAIN):
-            await hass.config_entries.async_unload(entry.entry_id)
 
 
 def edit_ledger(home: Home[OnOpnsense], **changes: str) -> None:

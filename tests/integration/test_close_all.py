@@ -1,7 +1,5 @@
 """Close all: the button of a router, and the action for one router or for all."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
 from homeassistant.auth.const import GROUP_ID_READ_ONLY
 from homeassistant.core import Context, HomeAssistant
@@ -16,7 +14,7 @@ from custom_components.port_forward.announce import EVENT_ACTIVITY
 from custom_components.port_forward.const import DOMAIN
 from lab.virtual_router import Fault, VirtualRouter, free_port
 
-from .conftest import add_forward, forward_data, make_entry, phases, refresh, set_up, switch
+from .conftest import add_forward, forward_data, phases, refresh, set_up, switch
 
 BUTTON = "button.virtual_router_close_all"
 
@@ -40,17 +38,6 @@ async def opened(
     await refresh(hass, entry)
     assert len(router.mappings) == 4
     return entry
-
-
-@pytest.fixture
-async def neighbour(hass: HomeAssistant) -> AsyncGenerator[VirtualRouter]:
-    """Another router with one forward open."""
-    async with VirtualRouter() as other:
-        entry = await make_entry(hass, other)
-        add_forward(hass, entry, forward_data(free_port()), title="Attic")
-        await set_up(hass, entry)
-        await switch(hass, "turn_on", "switch.attic")
-        yield other
 
 
 async def press(hass: HomeAssistant, context: Context | None = None) -> None:

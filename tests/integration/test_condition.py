@@ -11,26 +11,15 @@ from homeassistant.helpers.condition import async_validate_condition_config
 from homeassistant.util.yaml.loader import parse_yaml
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from lab.virtual_router import Fault, VirtualRouter, free_port
+from lab.virtual_router import Fault, VirtualRouter
 
 from .automating import FOREIGN_SWITCH, automate, device_of, furnish, pass_time
-from .conftest import add_forward, forward_data, refresh, set_up, state_of, switch
+from .conftest import refresh, state_of, switch
 
 CAMERA = "switch.camera"
 GAMES = "switch.games"
 
 type Runs = list[Event[dict[str, Any]]]
-
-
-@pytest.fixture
-async def closed(
-    hass: HomeAssistant, entry: MockConfigEntry, external_port: int
-) -> MockConfigEntry:
-    """An entry with two closed forwards, Camera and Games."""
-    add_forward(hass, entry, forward_data(external_port))
-    add_forward(hass, entry, forward_data(free_port()), "Games")
-    await set_up(hass, entry)
-    return entry
 
 
 async def whenever(hass: HomeAssistant, target: str, options: str = "{}") -> Runs:

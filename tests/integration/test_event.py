@@ -20,24 +20,13 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.port_forward.announce import EVENT_ACTIVITY
 from custom_components.port_forward.coordinator import _MOST_UNTOLD, PortForwardCoordinator
 from custom_components.port_forward.openings import Activity, Kind
-from lab.virtual_router import Fault, VirtualRouter, free_port
+from lab.virtual_router import Fault, VirtualRouter
 
 from .automating import device_of, forward_id_of, open_for, pass_time
 from .conftest import add_forward, forward_data, make_entry, refresh, set_up, state_of, switch
 
 EVENT = "event.camera_activity"
 ROUTER_EVENT = "event.virtual_router_activity"
-
-
-@pytest.fixture
-async def closed(
-    hass: HomeAssistant, entry: MockConfigEntry, external_port: int
-) -> MockConfigEntry:
-    """An entry with two forwards that have never been open."""
-    add_forward(hass, entry, forward_data(external_port))
-    add_forward(hass, entry, forward_data(free_port()), "Games")
-    await set_up(hass, entry)
-    return entry
 
 
 def event(hass: HomeAssistant, entity_id: str = EVENT) -> State:

@@ -16,7 +16,7 @@ from lab.openwrt import DEDICATED, READ_ONLY
 from lab.opnsense import Privilege
 from lab.virtual_router import Fault, VirtualRouter, free_port
 
-from .adopt_home import Home, OnOpenWrt, OnOpnsense, home_of, users_router
+from .adopt_home import Home, OnOpenWrt, OnOpnsense, home_of, opnsense_home, users_router
 from .conftest import (
     add_forward,
     forward_data,
@@ -49,13 +49,9 @@ async def later(
 @pytest.fixture
 async def opnsense(hass: HomeAssistant) -> AsyncGenerator[Home[OnOpnsense]]:
     """A home with an OPNsense, whose rule is off and is taken over."""
-    async with users_router("opnsense") as router:
-        assert isinstance(router, OnOpnsense)
-        home = await home_of(hass, router)
+    async with opnsense_home(hass) as home:
         await home.adopt()
         yield home
-        for entry in hass.config_entries.async_entries(DOMAIN):
-            await hass.config_entries.async_unload(entry.entry_id)
 
 
 @pytest.fixture

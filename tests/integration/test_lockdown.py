@@ -29,6 +29,7 @@ from .conftest import (
     ledger_path,
     phases,
     refresh,
+    restart_home_assistant,
     set_up,
     state_of,
     switch,
@@ -57,13 +58,6 @@ async def lock(hass: HomeAssistant, **call: Any) -> None:
 
 async def unlock(hass: HomeAssistant) -> None:
     await switch(hass, "turn_off", LOCKDOWN)
-
-
-async def restart_home_assistant(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Begin anew with nothing but what is on the disk."""
-    await hass.config_entries.async_unload(entry.entry_id)
-    await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done()
 
 
 async def assert_refused(hass: HomeAssistant, entity_id: str = "switch.camera") -> None:

@@ -15,10 +15,9 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
-from custom_components.port_forward.const import DOMAIN
 from lab.virtual_router import Fault, VirtualRouter, free_port
 
-from .adopt_home import Home, OnOpnsense, home_of, users_router
+from .adopt_home import Home, OnOpnsense, opnsense_home
 from .automating import open_for, pass_time
 from .conftest import add_forward, forward_data, refresh, set_up, state_of, switch
 
@@ -450,11 +449,8 @@ async def test_target_of_which_nothing_is_known(
 @pytest.fixture
 async def home(hass: HomeAssistant) -> AsyncGenerator[Home[OnOpnsense]]:
     """A home with a rule of the user's, which leads to port 80."""
-    async with users_router("opnsense") as router:
-        assert isinstance(router, OnOpnsense)
-        yield await home_of(hass, router)
-        for entry in hass.config_entries.async_entries(DOMAIN):
-            await hass.config_entries.async_unload(entry.entry_id)
+    async with opnsense_home(hass) as home:
+        yield home
 
 
 async def lead(home: Home[OnOpnsense], host: str, port: int) -> None:

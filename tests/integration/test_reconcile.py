@@ -32,6 +32,7 @@ from .conftest import (
     make_entry,
     phases,
     refresh,
+    restart_home_assistant,
     set_up,
     state_of,
     switch,
@@ -47,13 +48,6 @@ async def opened(
     await set_up(hass, entry)
     await switch(hass, "turn_on")
     return entry
-
-
-async def restart_home_assistant(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Begin anew with nothing but what is on the disk."""
-    await hass.config_entries.async_unload(entry.entry_id)
-    await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done()
 
 
 def edit_ledger(hass: HomeAssistant, entry: MockConfigEntry, **changes: str | None) -> None:

@@ -29,24 +29,13 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.port_forward.announce import EVENT_ACTIVITY
 from custom_components.port_forward.const import CONF_CLOSE_ON_STOP
-from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
+from lab.virtual_router import Fault, Quirk, VirtualRouter
 
 from .automating import FOREIGN_SWITCH, automate, device_of, furnish, open_for, pass_time
-from .conftest import add_forward, forward_data, refresh, set_up, state_of, switch
+from .conftest import refresh, set_up, state_of, switch
 
 CAMERA = "switch.camera"
 GAMES = "switch.games"
-
-
-@pytest.fixture
-async def closed(
-    hass: HomeAssistant, entry: MockConfigEntry, external_port: int
-) -> MockConfigEntry:
-    """An entry with two closed forwards, Camera and Games."""
-    add_forward(hass, entry, forward_data(external_port))
-    add_forward(hass, entry, forward_data(free_port()), "Games")
-    await set_up(hass, entry)
-    return entry
 
 
 async def on(

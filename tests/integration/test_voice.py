@@ -1,16 +1,14 @@
 """Assist turns forwards on and off by itself."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.intent import IntentResponseType
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from lab.virtual_router import VirtualRouter, free_port
+from lab.virtual_router import VirtualRouter
 
-from .conftest import add_forward, forward_data, make_entry, set_up, state_of, switch
+from .conftest import add_forward, forward_data, set_up, state_of
 from .talking import Camera, say, set_up_assist, spoken
 
 LOCKDOWN = "switch.virtual_router_lockdown"
@@ -53,17 +51,6 @@ async def test_asked_for_its_state(hass: HomeAssistant, camera: Camera) -> None:
     assert spoken(await say(hass, "is the front door camera on?")) == "No, off"
     await say(hass, "turn on front door camera")
     assert spoken(await say(hass, "is the front door camera on?")) == "Yes"
-
-
-@pytest.fixture
-async def neighbour(hass: HomeAssistant) -> AsyncGenerator[VirtualRouter]:
-    """Another router with one forward, *Attic*, open; Assist is set up."""
-    async with VirtualRouter() as other:
-        entry = await make_entry(hass, other)
-        add_forward(hass, entry, forward_data(free_port()), title="Attic")
-        await set_up(hass, entry)
-        await switch(hass, "turn_on", "switch.attic")
-        yield other
 
 
 async def test_lockdown(hass: HomeAssistant, router: VirtualRouter, camera: Camera) -> None:
