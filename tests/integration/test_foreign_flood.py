@@ -14,6 +14,7 @@ from custom_components.port_forward.foreign.sightings import EVENT_SIGHTING
 from custom_components.port_forward.foreign.telling import MOST_TOLD
 from custom_components.port_forward.routers.upnp import listing
 from lab.virtual_router import Quirk, VirtualRouter
+from lab.virtual_router.ports import HIGHEST, LOWEST
 
 from .automating import open_for, pass_time
 from .conftest import ROUTER_UDN, add_forward, forward_data, refresh, set_up, state_of, up_for_a_day
@@ -46,7 +47,8 @@ async def flood(router: VirtualRouter, tag: str) -> None:
     """Fill the table, with our own name and tag among the descriptions."""
     chance = random.Random(7)  # noqa: S311  a test that is the same each time
     descriptions = cycle((*EVIL, tag))
-    for port in chance.sample(range(1, 60_000), FLOOD):
+    # None that `free_port` gives to a forward.
+    for port in chance.sample([*range(1, LOWEST), *range(HIGHEST + 1, 65536)], FLOOD):
         await open_by_other(
             router,
             port,
