@@ -62,7 +62,10 @@ async def test_who_gets_in_and_until_when(session: aiohttp.ClientSession, inside
         assert await talk(port, b"hello") == b"HELLO"
         shown = await home.mapping(granted)
         assert shown
-        assert (shown.hits, shown.enabled, shown.lease) == (1, True, HOUR)
+        assert (shown.hits, shown.enabled) == (1, True)
+        # The address list counts whole seconds, of which some have gone by.
+        assert shown.lease
+        assert timedelta() <= HOUR - shown.lease < timedelta(minutes=1)
         # Nobody renews it: Home Assistant is gone.
         await home.router.advance(3600)
         with pytest.raises(ConnectionError):
