@@ -19,10 +19,10 @@ from async_upnp_client.exceptions import UpnpActionError
 from async_upnp_client.profiles.igd import IgdDevice
 
 from custom_components.port_forward.routers.model import Forward, PortMapping, PortRange, Protocol
+from custom_components.port_forward.routers.transport import Transport
 from custom_components.port_forward.routers.upnp import UpnpRouter
 from custom_components.port_forward.routers.upnp.description import fetch
 from custom_components.port_forward.routers.upnp.listing import read_table
-from custom_components.port_forward.routers.upnp.transport import Transport
 from custom_components.port_forward.routers.upnp.wan import WanConnection
 
 

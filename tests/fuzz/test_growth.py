@@ -9,11 +9,11 @@ from contextlib import suppress
 import pytest
 
 from custom_components.port_forward.routers.errors import RouterError
+from custom_components.port_forward.routers.tag import forward_id_of
 from custom_components.port_forward.routers.upnp import description, soap
 from custom_components.port_forward.routers.upnp.lenient_xml import NotXmlError, decode, parse
 from custom_components.port_forward.routers.upnp.rows import read_port_listing
 from custom_components.port_forward.routers.upnp.ssdp import read_answer, same_host
-from custom_components.port_forward.routers.upnp.tag import forward_id_of
 
 from .documents import WAN_TYPES, elements, port_listing, tag
 from .documents import soap as soap_answer

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custom_components.port_forward.routers.errors import RouterError
+from custom_components.port_forward.routers.transport import MAX_BODY, Transport
 from custom_components.port_forward.routers.upnp.description import WanService
 from custom_components.port_forward.routers.upnp.soap import call
-from custom_components.port_forward.routers.upnp.transport import MAX_BODY, Transport
 
 from .checks import check_error
 from .documents import bodies, elements, row_fields, soap

@@ -34,7 +34,7 @@ from custom_components.port_forward.routers.model import (
     PortRange,
     Protocol,
 )
-from custom_components.port_forward.routers.upnp.tag import description_of, forward_id_of
+from custom_components.port_forward.routers.tag import description_of, forward_id_of
 
 from .documents import NUMBERS, TEXTS
 from .effort import bounded, inputs

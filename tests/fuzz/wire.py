@@ -8,8 +8,8 @@ from typing import override
 import aiohttp
 
 from custom_components.port_forward.routers.errors import RouterTimeoutError
+from custom_components.port_forward.routers.transport import DroppedError, Transport
 from custom_components.port_forward.routers.upnp.description import WanService
-from custom_components.port_forward.routers.upnp.transport import DroppedError, Transport
 
 from .documents import WAN_TYPES
 

@@ -12,7 +12,7 @@ from custom_components.port_forward.routers.errors import (
     UnsupportedError,
 )
 from custom_components.port_forward.routers.tls import fingerprint_of, ssl_of
-from custom_components.port_forward.routers.upnp.transport import Transport
+from custom_components.port_forward.routers.transport import Transport
 from lab.certificate import Certificate, self_signed
 from lab.virtual_router import free_port
 

@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from custom_components.port_forward.routers.upnp.transport import MAX_BODY
+from custom_components.port_forward.routers.transport import MAX_BODY
 
 from ..forwards import forward
 from .home import HOUR, NAT, home_with

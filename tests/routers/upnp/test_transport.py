@@ -16,8 +16,8 @@ from custom_components.port_forward.routers.errors import (
     RouterUnreachableError,
     UnsupportedError,
 )
+from custom_components.port_forward.routers.transport import MAX_BODY, Transport
 from custom_components.port_forward.routers.upnp import UpnpRouter, describe, survey
-from custom_components.port_forward.routers.upnp.transport import MAX_BODY, Transport
 from lab.virtual_router import Fault, VirtualRouter, free_port
 
 from ..forwards import forward

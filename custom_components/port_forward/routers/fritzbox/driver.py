@@ -34,11 +34,11 @@ from ..model import (
     Snapshot,
 )
 from ..refusals import not_permitted
+from ..transport import TIMEOUT
 from ..upnp.description import Description, WanService, fetch
 from ..upnp.driver import UpnpRouter
 from ..upnp.refusal import NOT_AUTHORIZED
 from ..upnp.soap import UpnpFault
-from ..upnp.transport import TIMEOUT
 from .lease import LeaseProof
 from .transport import LoggedInTransport
 from .wan import FritzWan, default_connection

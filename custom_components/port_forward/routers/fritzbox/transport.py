@@ -8,7 +8,7 @@ import aiohttp
 
 from ..errors import AuthenticationFailedError
 from ..tls import ssl_of
-from ..upnp.transport import MAX_BODY, TIMEOUT, Transport
+from ..transport import MAX_BODY, TIMEOUT, Transport
 
 LOGIN_PAUSE = 300.0
 """Seconds without a request after a login that failed: the box makes whoever goes on wait."""

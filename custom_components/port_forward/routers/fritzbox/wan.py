@@ -5,10 +5,10 @@ from typing import override
 
 from ..errors import MissingRightsError, SecondFactorError
 from ..model import PortMapping
+from ..transport import Transport
 from ..upnp.description import WanService
 from ..upnp.refusal import NOT_AUTHORIZED
 from ..upnp.soap import UpnpFault, call
-from ..upnp.transport import Transport
 from ..upnp.wan import WanConnection
 
 ANY_SOURCE = "0.0.0.0"  # noqa: S104  no source; nothing is bound

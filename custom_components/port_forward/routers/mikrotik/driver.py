@@ -28,7 +28,7 @@ from ..refusals import not_permitted
 from ..router import Router
 from ..rule_texts import forward_of, rule_id_of
 from ..tls import ssl_of
-from ..upnp.transport import TIMEOUT, Transport
+from ..transport import TIMEOUT, Transport
 from ..versions import check_version
 from .admission import LEASES, Admission
 from .connections import list_connections

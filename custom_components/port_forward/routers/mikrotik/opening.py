@@ -17,7 +17,7 @@ from ..errors import (
 from ..model import Forward, PortMapping
 from ..refusals import conflict, named, not_permitted
 from ..rule_texts import rule_id_of
-from ..upnp.transport import DroppedError, NotConnectedError
+from ..transport import DroppedError, NotConnectedError
 from .admission import Admission
 from .removal import remove
 from .rest import ID, Rest, RestError, Row

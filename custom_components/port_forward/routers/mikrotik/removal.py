@@ -6,7 +6,7 @@ from ..errors import NotClosedError, Refusal
 from ..model import PortMapping
 from ..refusals import not_permitted
 from ..rule_texts import forward_of, rule_id_of
-from ..upnp.tag import forward_id_of
+from ..tag import forward_id_of
 from .admission import Admission
 from .rest import ID, Rest, RestError, Row
 from .rules import FILTER6, NAT, is_marked, is_ours, leads_like, list_of, read_row

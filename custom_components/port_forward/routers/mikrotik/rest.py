@@ -18,7 +18,7 @@ from ..errors import (
     ProtocolError,
     UnsupportedError,
 )
-from ..upnp.transport import MAX_BODY, Transport
+from ..transport import MAX_BODY, Transport
 
 type Row = Mapping[str, str]
 """An item of a menu. All values are text; what was never set is absent."""

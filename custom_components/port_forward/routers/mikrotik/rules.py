@@ -14,7 +14,7 @@ from ..rule_texts import (
     source_of,
     sources_meet,
 )
-from ..upnp.tag import description_of, forward_id_of
+from ..tag import description_of, forward_id_of
 from .rest import ID, Row
 from .wan import Wan
 from .words import is_on

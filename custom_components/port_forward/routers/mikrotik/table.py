@@ -4,7 +4,7 @@ from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..model import PortMapping
-from ..upnp.tag import forward_id_of
+from ..tag import forward_id_of
 from .admission import LISTS, MARK, shortest
 from .rest import Rest, RestError, Row
 from .rules import FILTER6, NAT, is_marked, list_of, read_filter6, read_nat

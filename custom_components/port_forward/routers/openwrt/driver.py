@@ -23,7 +23,7 @@ from ..model import (
     Snapshot,
 )
 from ..router import Router
-from ..upnp.transport import TIMEOUT
+from ..transport import TIMEOUT
 from .changes import PATIENCE, Configuration
 from .connections import list_connections
 from .opening import Opening, planned

@@ -23,7 +23,7 @@ from ..errors import (
     UnsupportedError,
 )
 from ..tls import ssl_of
-from ..upnp.transport import TIMEOUT, DroppedError, Transport
+from ..transport import TIMEOUT, DroppedError, Transport
 from .rights import Rights, read_rights
 
 type Data = Mapping[str, object]

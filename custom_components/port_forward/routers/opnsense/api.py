@@ -20,7 +20,7 @@ from ..errors import (
     TooOldError,
 )
 from ..tls import ssl_of
-from ..upnp.transport import TIMEOUT, DroppedError, Transport
+from ..transport import TIMEOUT, DroppedError, Transport
 
 type Reply = Mapping[str, object]
 

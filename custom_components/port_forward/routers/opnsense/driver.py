@@ -23,8 +23,8 @@ from ..model import (
 )
 from ..router import Router
 from ..rule_texts import source_of
-from ..upnp.tag import description_of, forward_id_of
-from ..upnp.transport import TIMEOUT
+from ..tag import description_of, forward_id_of
+from ..transport import TIMEOUT
 from .api import INTERFACES, RIGHTS, STATES, SYSTEM, Api
 from .interfaces import Interface, read_interfaces
 from .opening import Opening, is_tagged_like

@@ -11,8 +11,8 @@ from ..errors import (
     RouterTimeoutError,
 )
 from ..model import PortMapping
-from ..upnp.tag import forward_id_of
-from ..upnp.transport import DroppedError
+from ..tag import forward_id_of
+from ..transport import DroppedError
 from .conflict import check_free
 from .rule import Rule, fields_of
 from .rulebook import RuleBook

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..errors import InvalidForwardError, NotAppliedError, NotClosedError, ProtocolError
 from ..model import PortMapping
-from ..upnp.transport import DroppedError
+from ..transport import DroppedError
 from .api import D_NAT, Api, Reply, short
 from .rule import Fields, Rule, nested, read_rules
 

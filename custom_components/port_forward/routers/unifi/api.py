@@ -21,7 +21,7 @@ from ..errors import (
     UnsupportedError,
 )
 from ..tls import ssl_of
-from ..upnp.transport import Transport
+from ..transport import Transport
 from .login import Login
 
 type Document = Mapping[str, object]

@@ -30,8 +30,8 @@ from ..model import (
 from ..refusals import not_permitted
 from ..router import Router
 from ..rule_texts import forward_of, rule_id_of
-from ..upnp.tag import forward_id_of
-from ..upnp.transport import TIMEOUT
+from ..tag import forward_id_of
+from ..transport import TIMEOUT
 from ..versions import check_version
 from .api import RIGHT, Api, ApiError, Document
 from .forwards import id_of, is_on, leads_like, planned, read

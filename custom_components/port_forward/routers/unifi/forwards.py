@@ -12,7 +12,7 @@ from ..rule_texts import (
     source_of,
     sources_meet,
 )
-from ..upnp.tag import description_of, forward_id_of
+from ..tag import description_of, forward_id_of
 from .api import Document
 
 _PROTOCOLS: Mapping[str, tuple[Protocol, ...]] = {

@@ -13,7 +13,7 @@ from ..errors import (
     ProtocolError,
     SecondFactorError,
 )
-from ..upnp.transport import Transport
+from ..transport import Transport
 
 QUIET = timedelta(minutes=15)
 """After a login that was refused none is tried for so long: five in a row lock everybody out."""

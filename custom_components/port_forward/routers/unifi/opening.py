@@ -13,7 +13,7 @@ from ..errors import (
 from ..model import PortMapping
 from ..refusals import conflict
 from ..rule_texts import forward_of, rule_id_of
-from ..upnp.transport import DroppedError, NotConnectedError
+from ..transport import DroppedError, NotConnectedError
 from .api import Api, ApiError, Document
 from .forwards import (
     id_of,

@@ -4,7 +4,7 @@ from ..errors import NotClosedError, Refusal
 from ..model import PortMapping
 from ..refusals import not_permitted
 from ..rule_texts import rule_id_of
-from ..upnp.tag import forward_id_of
+from ..tag import forward_id_of
 from .api import Api, ApiError, Document
 from .forwards import id_of, is_on, is_ours, leads_like, read
 

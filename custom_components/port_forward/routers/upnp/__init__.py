@@ -8,7 +8,6 @@ from .description import Description, WanService, describe
 from .driver import UpnpRouter, from_settings
 from .ssdp import same_host, search
 from .survey import WanSurvey, survey
-from .tag import forward_id_of
 
 __all__ = [
     "Description",
@@ -16,7 +15,6 @@ __all__ = [
     "WanService",
     "WanSurvey",
     "describe",
-    "forward_id_of",
     "from_settings",
     "same_host",
     "search",

@@ -17,8 +17,8 @@ import aiohttp
 from ..errors import ProtocolError, UnsupportedError
 from ..model import RouterInfo
 from ..shown import clean
+from ..transport import TIMEOUT, Transport
 from .lenient_xml import NotXmlError, children, decode, find, parse, text
-from .transport import TIMEOUT, Transport
 
 # Huawei HG531 and FRITZ!Box announce the types of TR-064, whose actions are the same (Q32).
 _WAN_SERVICE = re.compile(

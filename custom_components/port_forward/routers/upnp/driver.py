@@ -21,6 +21,8 @@ from ..model import (
 )
 from ..refusals import not_permitted
 from ..router import Router
+from ..tag import description_of, forward_id_of
+from ..transport import TIMEOUT, Transport
 from .description import Description, WanService, fetch
 from .lease import LEASES
 from .listing import CUT, LISTING, read_table
@@ -28,8 +30,6 @@ from .opening import ALLOWED_SOURCE, OTHER_HOSTS, Opening
 from .pinholes import Pinholes, new
 from .removal import remove
 from .survey import rank
-from .tag import description_of, forward_id_of
-from .transport import TIMEOUT, Transport
 from .wan import WanConnection
 from .wan_state import WanState
 

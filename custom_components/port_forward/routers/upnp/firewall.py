@@ -12,10 +12,10 @@ import aiohttp
 
 from ..errors import ProtocolError
 from ..model import PortMapping, Protocol
+from ..transport import DroppedError, Transport
 from .description import Service
 from .lenient_xml import number
 from .soap import UpnpFault, call
-from .transport import DroppedError, Transport
 
 # The last two are what miniupnpd 2.3.1 answers for a pinhole that is gone: it compares the caller
 # with an address that it has not looked up. What is another's, 606 as well, is gone for us.

@@ -17,13 +17,13 @@ from ..errors import (
 )
 from ..model import Forward, PortMapping
 from ..refusals import conflict, named, not_permitted
+from ..tag import forward_id_of
+from ..transport import DroppedError, NotConnectedError
 from .lease import ladder, may_be_the_lease, remember
 from .listing import FULL_TABLE, read_table
 from .refusal import CONFLICT_CODES, INVALID_ARGS, explain
 from .removal import remove
 from .soap import UpnpFault
-from .tag import forward_id_of
-from .transport import DroppedError, NotConnectedError
 from .wan import WanConnection
 from .wan_state import WanState
 

@@ -20,11 +20,11 @@ from ..errors import (
 from ..ipv6 import default_gateways6, is_own, own_address6
 from ..model import PortMapping
 from ..refusals import not_permitted
+from ..transport import NotConnectedError, Transport
 from .description import Service, WanService, fetch
 from .firewall import LONGEST_LEASE, Firewall, NoSuchPinholeError
 from .refusal import NOT_AUTHORIZED
 from .soap import UpnpFault
-from .transport import NotConnectedError, Transport
 from .wan import WanConnection
 
 _DRIFT: Final = timedelta(minutes=2)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from ..errors import NotClosedError, Refusal
 from ..model import PortMapping
 from ..refusals import not_permitted
+from ..transport import DroppedError
 from .soap import UpnpFault
-from .transport import DroppedError
 from .wan import WanConnection
 
 

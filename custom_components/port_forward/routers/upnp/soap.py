@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import escape  # writes XML, parses none
 
 from ..errors import ProtocolError
+from ..transport import Transport
 from .description import Service
 from .lenient_xml import NotXmlError, decode, fields, find, number, parse, sendable, text
-from .transport import Transport
 
 _ENVELOPE = (
     '<?xml version="1.0"?>\r\n'

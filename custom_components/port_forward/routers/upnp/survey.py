@@ -7,8 +7,8 @@ import aiohttp
 
 from ..addresses import is_public
 from ..errors import RouterError
+from ..transport import TIMEOUT, Transport
 from .description import Description, WanService, fetch
-from .transport import TIMEOUT, Transport
 from .wan import WanConnection
 
 

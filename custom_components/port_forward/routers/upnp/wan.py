@@ -7,11 +7,11 @@ from ipaddress import AddressValueError, IPv4Address
 
 from ..errors import ProtocolError
 from ..model import PORT_MAX, PortMapping, Protocol
+from ..transport import DroppedError, NotConnectedError, Transport
 from .description import WanService
 from .lenient_xml import NotXmlError, number
 from .rows import read_port_listing, read_row, read_target
 from .soap import UpnpFault, call
-from .transport import DroppedError, NotConnectedError, Transport
 
 NO_SUCH_ENTRY = (713, 714)
 """Error codes of "there is no such mapping"; the standard has one of them for each action."""

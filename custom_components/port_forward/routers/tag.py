@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from ..model import Forward
+from .model import Forward
 
 # Longer ones are cut by some routers, above 256 answered with 501, empty ones refused (Q42).
 _LONGEST = 63

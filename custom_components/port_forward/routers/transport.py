@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
-from ..errors import (
+from .errors import (
     CertificateError,
     ProtocolError,
     RouterTimeoutError,

@@ -1,8 +1,8 @@
 import pytest
 
-from custom_components.port_forward.routers.upnp.tag import description_of, forward_id_of
+from custom_components.port_forward.routers.tag import description_of, forward_id_of
 
-from ..forwards import forward
+from .forwards import forward
 
 
 @pytest.mark.parametrize(
