@@ -1,9 +1,17 @@
 """The forwards that the drivers are asked to open."""
 
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from custom_components.port_forward.routers.model import Forward, PortRange, Protocol
+from custom_components.port_forward.routers.model import (
+    Forward,
+    PortMapping,
+    PortRange,
+    Protocol,
+)
 from lab.virtual_router import free_port
+
+SLOW = timedelta(minutes=1)
 
 
 def forward(
@@ -31,6 +39,11 @@ def forward(
         allowed_source=None if source is None else ip_network(source),
         any_external_port=any_external_port,
     )
+
+
+def lasts(mapping: PortMapping, lease: timedelta) -> bool:
+    """Tell whether it was opened for `lease`: it tells whole seconds, less those gone by."""
+    return mapping.lease is not None and timedelta() <= lease - mapping.lease < SLOW
 
 
 def _ports(ports: int | PortRange) -> PortRange:

@@ -23,7 +23,7 @@ from lab.fritzbox.sharing import TableError
 from tests.lab.conftest import Inside
 from tests.lab.control_point import talk
 
-from ..forwards import forward
+from ..forwards import forward, lasts
 from .home import HOUR, OTHER_HOST, Home, home_with
 
 TCP_AND_UDP = (Protocol.TCP, Protocol.UDP)
@@ -293,14 +293,14 @@ class TestLeases:
             home.clock.now += timedelta(minutes=1)
             home.box.sharing._rows[row.place] = replace(row, until=row.until - 60)
             (shown,) = (await home.driver.snapshot([granted])).mappings
-            assert shown.lease == HOUR - timedelta(minutes=1)
+            assert lasts(shown, HOUR - timedelta(minutes=1))
             assert leases_of(home) is Leases.KEPT
             assert home.driver.capabilities.closes_by_itself
             assert not home.driver.capabilities.may_never_close
             again = home.another_driver(learned=home.driver.learned)
             assert again.capabilities.leases is Leases.KEPT
             (renewed,) = await again.open(forward(), HOUR)
-            assert renewed.lease == HOUR
+            assert lasts(renewed, HOUR)
 
     async def test_what_a_failed_opening_heard_is_not_believed(
         self, session: aiohttp.ClientSession

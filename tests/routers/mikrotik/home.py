@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from math import ceil
 
 import aiohttp
 
 from custom_components.port_forward.routers.mikrotik import MikrotikRouter as Driver
 from custom_components.port_forward.routers.model import Forward, PortMapping, Protocol
 from lab.mikrotik import Habit, MikrotikRouter, User
+from lab.mikrotik.menus import Item
+from lab.mikrotik.values import seconds_of
 
 HOUR = timedelta(hours=1)
 NO_END = timedelta(0)
@@ -51,9 +54,9 @@ class Home:
         rows = self.router.items(path)
         return [row for row in rows if not row.get("comment", "").startswith("defconf")]
 
-    def admitted(self, path: str = LIST) -> list[tuple[str, str, str | None]]:
-        """What the address lists hold: name, address, timeout."""
-        return [(r["list"], r["address"], r.get("timeout")) for r in self.router.items(path)]
+    def admitted(self, path: str = LIST) -> list[tuple[str, str, timedelta | None]]:
+        """What the address lists hold: name, address, and timeout to the next full minute."""
+        return [(row["list"], row["address"], _timeout(row)) for row in self.router.items(path)]
 
     def writes(self) -> list[str]:
         """The requests that changed something, in their order."""
@@ -62,6 +65,11 @@ class Home:
     async def mapping(self, wanted: PortMapping) -> PortMapping | None:
         """What a snapshot shows of a mapping."""
         return (await self.driver.snapshot()).find(wanted)
+
+
+def _timeout(row: Item) -> timedelta | None:
+    """Return what is left, give or take the seconds that a busy machine lets go by."""
+    return timedelta(minutes=ceil(seconds_of(row["timeout"]) / 60)) if "timeout" in row else None
 
 
 def settings_of(router: MikrotikRouter, **more: str) -> dict[str, str]:

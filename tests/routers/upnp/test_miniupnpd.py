@@ -21,12 +21,11 @@ from lab.netns.network import CAMERA, FRIEND, HOME_ASSISTANT, STRANGER
 from lab.netns.witness import Row, kernel_rows, upnpc, upnpc_rows
 from tests.home_network import home_network, let_through
 
-from ..forwards import forward
+from ..forwards import forward, lasts
 from .home import HOUR
 
 BOTH = (Protocol.TCP, Protocol.UDP)
 PRIVATE = "192.168.100.2"
-SLOW = timedelta(seconds=10)
 
 
 @pytest.fixture(autouse=True)
@@ -64,11 +63,6 @@ def rows_of(mappings: tuple[PortMapping, ...]) -> list[Row]:
             (protocol.upper(), mapping.external_ports.first, mapping.internal_host, internal)
         )
     return sorted(rows)
-
-
-def lasts(mapping: PortMapping, lease: timedelta) -> bool:
-    """Tell whether it was opened for `lease`: it tells whole seconds, less those gone by."""
-    return mapping.lease is not None and timedelta() <= lease - mapping.lease < SLOW
 
 
 async def agreed_rows(driver: UpnpRouter, router: RealRouter) -> list[Row]:
