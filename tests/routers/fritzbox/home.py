@@ -12,8 +12,6 @@ from custom_components.port_forward.routers.fritzbox import FritzBoxRouter
 from lab.fritzbox import FritzBox, Lease
 
 HOUR = timedelta(hours=1)
-TIMEOUT = 1.0
-"""Seconds that a request may take where a test waits for its end."""
 OTHER_HOST = "127.0.0.2"
 
 
@@ -41,6 +39,7 @@ class Home:
         settings: Mapping[str, str] | None = None,
         *,
         learned: Mapping[str, str] | None = None,
+        timeout: float = 10,
     ) -> FritzBoxRouter:
         """The driver after a restart of Home Assistant, or with other settings."""
         return FritzBoxRouter(
@@ -48,7 +47,7 @@ class Home:
             {**self.box.settings, **(settings or {})},
             learned=learned,
             clock=self.clock,
-            timeout=10,
+            timeout=timeout,
         )
 
 

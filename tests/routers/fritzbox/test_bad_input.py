@@ -21,7 +21,8 @@ from custom_components.port_forward.routers.upnp.soap import UpnpFault
 from lab.fritzbox import PASSWORD, Fault
 
 from ..forwards import forward
-from .home import HOUR, TIMEOUT, Home, home_with
+from ..patience import TIMEOUT
+from .home import HOUR, Home, home_with
 
 type Do = Callable[[FritzBoxRouter], Awaitable[object]]
 
@@ -195,8 +196,9 @@ async def test_secrets_stay_secret(home: Home, caplog: pytest.LogCaptureFixture)
     home.box.digest.locked = False
     for fault in (Fault.HTML, Fault.NEVER, Fault.DROP_BEFORE):
         home.box.fault(fault, times=None)
+        timeout = TIMEOUT if fault is Fault.NEVER else 10
         for do in EVERYTHING.values():
-            await fail(do, home.another_driver())
+            await fail(do, home.another_driver(timeout=timeout))
         home.box.clear_faults()
     driver = home.another_driver()
     seen += [str(await driver.connect()), repr(driver), str(driver.learned), caplog.text]

@@ -13,8 +13,6 @@ from lab.opnsense import Account, OPNsense
 from lab.opnsense.rule import flatten
 
 HOUR = timedelta(hours=1)
-TIMEOUT = 1.0
-"""Seconds that a request may take where a test waits for its end."""
 CAMERA = "192.168.1.20"
 
 
@@ -26,13 +24,18 @@ class Home:
     driver: OPNsenseRouter
     session: aiohttp.ClientSession
 
-    def another_driver(self, **settings: str) -> OPNsenseRouter:
+    def another_driver(
+        self,
+        timeout: float = 10,
+        /,
+        **settings: str,
+    ) -> OPNsenseRouter:
         """The driver after a restart of Home Assistant, or with other settings."""
         return OPNsenseRouter(
             self.session,
             self.firewall.settings | settings,
-            timeout=10,
-            apply_timeout=10,
+            timeout=timeout,
+            apply_timeout=timeout,
         )
 
     def saved(self) -> list[tuple[str, ...]]:

@@ -26,7 +26,8 @@ from lab.opnsense import Account, Fault, Privilege
 from lab.opnsense.rule import flatten
 
 from ..forwards import forward
-from .home import CAMERA, HOUR, TIMEOUT, Home, home_with
+from ..patience import TIMEOUT
+from .home import CAMERA, HOUR, Home, home_with
 
 type Do = Callable[[OPNsenseRouter], Awaitable[object]]
 
@@ -348,8 +349,9 @@ async def test_secrets_stay_secret(home: Home, caplog: pytest.LogCaptureFixture)
     home.firewall.accounts[0].secret = secret
     for fault in (Fault.HTML, Fault.NEVER, Fault.DROP_BEFORE, Fault.ERROR_500):
         home.firewall.fault(fault, times=None)
+        timeout = TIMEOUT if fault is Fault.NEVER else 10
         for do in EVERYTHING.values():
-            await fail(do, home.another_driver())
+            await fail(do, home.another_driver(timeout))
         home.firewall.clear_faults()
     driver = home.another_driver()
     seen += [repr(driver), str(driver.learned), str(await driver.connect()), caplog.text]
