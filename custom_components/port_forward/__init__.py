@@ -4,7 +4,7 @@ from functools import partial
 
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP, Platform
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import ConfigEntryError, HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import issue_registry as ir
@@ -13,7 +13,6 @@ from homeassistant.helpers.typing import ConfigType
 
 from .automatic import triggering
 from .automatic.traffic import async_withdraw_hidden
-from .backend import async_close_all, async_load_ledger, make_router, report_left_open
 from .const import CONF_CLOSE_ON_STOP, DOMAIN, LOGGER
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .devices.lan import async_get_lan
@@ -22,9 +21,10 @@ from .foreign.watch import async_forget_foreign
 from .history import async_forget
 from .issues import async_withdraw_issues
 from .news import async_listen_for_news
-from .openings import Ledger, Reason
+from .openings import LedgerTooNewError, Reason
 from .reach.internet import async_take_back
 from .routers.errors import RouterError
+from .runtime import async_get_runtime, async_remove_runtime, async_setup_runtimes
 from .services import async_setup_services
 
 PLATFORMS = (
@@ -38,18 +38,26 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Set up the actions, and begin to listen to who is where."""
+    """Set up the actions, and begin to close what is due, whatever becomes of the entries."""
     async_setup_services(hass)
     async_get_lan(hass)
+    await async_setup_runtimes(hass)
     return True
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) -> bool:
     """Set up a router."""
-    ledger = await async_load_ledger(hass, entry)
-    coordinator = PortForwardCoordinator(
-        hass, entry, make_router(hass, entry, ledger.learned), ledger
-    )
+    # First of all: what is changed while this goes on counts, too.
+    entry.async_on_unload(entry.add_update_listener(_async_reload))
+    try:
+        runtime = await async_get_runtime(hass, entry)
+    except LedgerTooNewError as error:
+        raise ConfigEntryError(
+            translation_domain=DOMAIN,
+            translation_key=error.translation_key,
+            translation_placeholders=error.translation_placeholders,
+        ) from error
+    coordinator = PortForwardCoordinator(hass, entry, runtime)
     await coordinator.async_config_entry_first_refresh()
     entry.runtime_data = coordinator
     # Left when the entry was disabled; now they are watched again.
@@ -59,14 +67,13 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
         config_entry_id=entry.entry_id, **router_device_info(coordinator)
     )
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    coordinator.async_tell_untold()
+    runtime.async_show()
     coordinator.probes.async_start()
     # Automations cannot hear it before Home Assistant has started.
     entry.async_on_unload(async_at_started(hass, coordinator.foreign.teller.async_tell_untold))
     await async_listen_for_news(entry)
     coordinator.follower.async_listen()
     await triggering.async_start(coordinator)
-    entry.async_on_unload(entry.add_update_listener(_async_reload))
     if entry.options.get(CONF_CLOSE_ON_STOP):
         entry.async_on_unload(
             hass.bus.async_listen_once(
@@ -80,39 +87,25 @@ async def async_unload_entry(hass: HomeAssistant, entry: PortForwardConfigEntry)
     """Unload a router. A reload leaves its mappings alone, disabling closes them."""
     if not await hass.config_entries.async_unload_platforms(entry, PLATFORMS):
         return False
-    keeper = entry.runtime_data.keeper
+    runtime = entry.runtime_data.runtime
+    runtime.async_hide()
     if entry.disabled_by is not None:
         async_take_back(hass, entry.entry_id)
         entry.runtime_data.foreign.async_stop_asking()
-        try:
-            await keeper.close_all(Reason.ROUTER_DISABLED, for_good=True)
-        except RouterError:
-            # The ledger keeps them for the day on which the entry is enabled.
-            report_left_open(hass, entry, keeper.openings.values())
-        except HomeAssistantError as error:
-            LOGGER.error("Closed all on %s, but could not note it: %s", entry.title, error)
+        await runtime.async_give_up(Reason.ROUTER_DISABLED)
         async_withdraw_issues(hass, entry, ())
         async_withdraw_hidden(hass, entry.entry_id)
-    await keeper.stop()
     return True
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) -> None:
-    """Close what a router that is being deleted still has open."""
-    ledger = await async_load_ledger(hass, entry)
-    # Left when the entry was disabled; it is tried once more, and told anew.
-    ir.async_delete_issue(hass, DOMAIN, f"left_open_{entry.entry_id}")
-    try:
-        await async_close_all(hass, entry, Reason.ROUTER_DELETED)
-    except RouterError:
-        # The entry is gone after this: only the user can still close them.
-        report_left_open(hass, entry, ledger.openings.values())
-    await Ledger(hass, entry.entry_id).remove()
+    """Close what a router that is being deleted still has open, and forget it."""
+    forward_ids = await async_remove_runtime(hass, entry)
     await async_forget_foreign(hass, entry)
     await triggering.async_forget(hass, entry.entry_id)
     async_take_back(hass, entry.entry_id)
     # Of forwards that were deleted before, too.
-    async_withdraw_issues(hass, entry, ledger.openings)
+    async_withdraw_issues(hass, entry, forward_ids)
     async_forget(hass, entry.entry_id)
 
 

@@ -28,10 +28,15 @@ def signal_of(owner_id: str) -> SignalType[Activity]:
 
 
 @callback
-def async_announce(hass: HomeAssistant, entry_id: str, activity: Activity) -> None:
-    """Tell of what happened to a forward of the router `entry_id`."""
+def async_show(hass: HomeAssistant, entry_id: str, activity: Activity) -> None:
+    """Let the entities of a forward and of its router show what happened."""
     async_dispatcher_send(hass, signal_of(activity.forward_id), activity)
     async_dispatcher_send(hass, signal_of(entry_id), activity)
+
+
+@callback
+def async_announce(hass: HomeAssistant, entry_id: str, activity: Activity) -> None:
+    """Tell triggers, the logbook and whoever listens of what happened to a forward."""
     async_dispatcher_send(hass, SIGNAL_ACTIVITY, entry_id, activity)
     hass.bus.async_fire(
         EVENT_ACTIVITY,

@@ -1,12 +1,11 @@
 """The coordinator: takes snapshots of one router and tells the entities."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
-from typing import Final, override
+from typing import override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_URL
@@ -16,14 +15,12 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
 
-from .announce import async_announce, signal_of
+from .announce import signal_of
 from .automatic.causes import Caused
 from .automatic.idle import IdleWatch
 from .const import (
     CAUSING_DEVICE,
-    CONF_LEASE,
     CONF_REFRESH_INTERVAL,
-    DEFAULT_LEASE,
     DEFAULT_REFRESH_INTERVAL,
     DOMAIN,
     LOGGER,
@@ -33,20 +30,14 @@ from .devices.follow import Follower
 from .devices.hosts import HOST_WAITS, HostError, async_resolve_hosts, async_router_address
 from .foreign.watch import Foreign
 from .forwards import ForwardSettings
-from .history import async_history
-from .issues import Issues
-from .openings import Activity, Keeper, Kind, Ledger, Opening, Phase, Reason
+from .openings import Activity, Kind, Opening, Phase, Reason
 from .pieces import in_pieces
 from .reach.internet import InternetWatch
 from .reach.probes import Probes
 from .routers.errors import AuthenticationFailedError, CertificateError, RouterError
 from .routers.model import Forward, RouterInfo, Snapshot
-from .routers.router import Router
+from .runtime import RouterRuntime
 from .safety.rights import async_check_may_open
-
-# Two for each of a thousand openings. More can only happen between a start
-# and its entities if something is wrong, and must not fill the memory then.
-_MOST_UNTOLD: Final = 2000
 
 type PortForwardConfigEntry = ConfigEntry[PortForwardCoordinator]
 
@@ -59,9 +50,9 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
     router_address: IPv4Address
 
     def __init__(
-        self, hass: HomeAssistant, entry: PortForwardConfigEntry, router: Router, ledger: Ledger
+        self, hass: HomeAssistant, entry: PortForwardConfigEntry, runtime: RouterRuntime
     ) -> None:
-        """Take the driver and the loaded ledger of the entry."""
+        """Attach to what there is of the router."""
         super().__init__(
             hass,
             LOGGER,
@@ -73,26 +64,17 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                 )
             ),
         )
-        self.router = router
-        self.ledger = ledger
-        self.keeper = Keeper(
-            hass,
-            router,
-            ledger,
-            lease=timedelta(seconds=entry.options.get(CONF_LEASE, DEFAULT_LEASE.total_seconds())),
-            on_change=self._async_changed,
-            on_activity=self._async_tell,
-            journal=async_history(hass, entry.entry_id).journal,
-        )
-        self.foreign = Foreign(hass, entry, router, self.keeper)
-        # What happened before there were entities to show it: at start, the
-        # openings are brought in order first. None once there are.
-        self._untold: deque[Activity] | None = deque(maxlen=_MOST_UNTOLD)
+        self.runtime = runtime
+        self.router = runtime.router
+        self.ledger = runtime.ledger
+        self.keeper = runtime.keeper
+        self.issues = runtime.issues
+        runtime.async_attach(self._async_changed)
+        self.foreign = Foreign(hass, entry, self.router, self.keeper)
         # What the router last said that it began with (UPnP); kept over a restart of ours.
-        self._boot_id = ledger.last_seen.boot_id if ledger.last_seen else None
+        self._boot_id = self.ledger.last_seen.boot_id if self.ledger.last_seen else None
         self.follower = Follower(self)
         self.idle = IdleWatch(self)
-        self.issues = Issues(hass, entry)
         self._showing: asyncio.Task[None] | None = None
         # Every forward of the user; None while its host does not resolve.
         self.forwards: dict[str, Forward | None] = {}
@@ -120,33 +102,19 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
     @override
     async def _async_update_data(self) -> Snapshot:
         """Take a snapshot and let the keeper bring the openings in order."""
-        changes = self.keeper.view.changes
-        try:
-            snapshot = await self.router.snapshot(self.keeper.mappings)
-        except RouterError as error:
-            self.issues.check_troubles()
-            raise _update_failed(error) from error
-        if snapshot.boot_id is None:
-            snapshot = replace(snapshot, boot_id=self._boot_id)
-        barred: dict[str, Reason] = {}
-        self.issues.homeless.clear()
-        forwards = tuple(self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD))
-        async for subentry in in_pieces(forwards):
+        await self.keeper.note_alive()
+        with self.keeper.look() as look:
             try:
-                self.forwards[subentry.subentry_id] = await self.async_forward(subentry.subentry_id)
-            except HostError as error:
-                if error.key == HOST_WAITS:
-                    self.forwards[subentry.subentry_id] = None
-                    continue
-                # A name server that is away for a moment is no reason to move
-                # an open port; the next opening will name the trouble.
-                self.forwards.setdefault(subentry.subentry_id, None)
-                self.issues.homeless[subentry.subentry_id] = error
-                if reason := self.follower.why_not(subentry.subentry_id, error):
-                    barred[subentry.subentry_id] = reason
-        snapshot = await self.keeper.reconcile(
-            snapshot, changes, self.forwards, barred, self.follower.devices
-        )
+                snapshot = await self.router.snapshot(self.keeper.mappings)
+            except RouterError as error:
+                self.issues.check_troubles()
+                raise _update_failed(error) from error
+            if snapshot.boot_id is None:
+                snapshot = replace(snapshot, boot_id=self._boot_id)
+            barred = await self._async_resolve()
+            snapshot = await self.keeper.reconcile(
+                look, snapshot, self.forwards, barred, self.follower.devices
+            )
         # A device may have moved while what follows it was made again.
         self.follower.check()
         await self.idle.async_look()
@@ -154,6 +122,32 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         self._async_report()
         self.internet.look(snapshot)
         return self.keeper.view.snapshot or snapshot
+
+    async def _async_resolve(self) -> dict[str, Reason]:
+        """Find out where every forward leads now; return those that must not be open, and why."""
+        barred: dict[str, Reason] = {}
+        found: dict[str, Forward | None] = {}
+        self.issues.homeless.clear()
+        forwards = tuple(self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD))
+        async for subentry in in_pieces(forwards):
+            forward_id = subentry.subentry_id
+            try:
+                found[forward_id] = await self.async_forward(forward_id)
+            except HostError as error:
+                if error.key == HOST_WAITS:
+                    found[forward_id] = None
+                    continue
+                # A name server that is away for a moment is no reason to move
+                # an open port; the next opening will name the trouble.
+                found[forward_id] = self.forwards.get(forward_id)
+                self.issues.homeless[forward_id] = error
+                if reason := self.follower.why_not(forward_id, error):
+                    barred[forward_id] = reason
+        # The same mapping, as others look into it: without those that the user has deleted.
+        for forward_id in self.forwards.keys() - found.keys():
+            del self.forwards[forward_id]
+        self.forwards.update(found)
+        return barred
 
     async def async_open(
         self,
@@ -179,7 +173,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         except HomeAssistantError as error:
             # The keeper tells what the router refuses; this never gets that far.
             if not (cause and cause.was_told):
-                self._async_tell(
+                self.runtime.async_tell(
                     Activity(
                         kind=Kind.OPEN_FAILED,
                         forward_id=forward_id,
@@ -203,6 +197,24 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         self.idle.note_asked(forward_id)
         # Its device may have moved while others had their turn.
         self.follower.check()
+        return opening
+
+    async def async_open_as_it_was(
+        self,
+        forward_id: str,
+        *,
+        deadline: datetime | None,
+        limit: IPv4Network | IPv6Network | None,
+    ) -> Opening:
+        """Open a forward until `deadline`, None for until closed, whatever its own *close after*.
+
+        Raises RouterError and HomeAssistantError.
+        """
+        if forward_id not in self.config_entry.subentries:
+            raise HomeAssistantError(translation_domain=DOMAIN, translation_key="forward_deleted")
+        forward = await self.async_forward(forward_id)
+        opening = await self.keeper.open(forward, deadline=deadline, limit=limit)
+        self.idle.note_asked(forward_id)
         return opening
 
     async def async_close(self, forward_id: str, *, by: Context | None = None) -> None:
@@ -296,21 +308,6 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         """Tell `listener` of all that happens to a forward, or to any; returns what ends it."""
         signal = signal_of(forward_id or self.config_entry.entry_id)
         return async_dispatcher_connect(self.hass, signal, listener)
-
-    @callback
-    def async_tell_untold(self) -> None:
-        """Tell what happened before there were entities; from now on it is told at once."""
-        untold, self._untold = self._untold, None
-        for activity in untold or ():
-            async_announce(self.hass, self.config_entry.entry_id, activity)
-
-    @callback
-    def _async_tell(self, activity: Activity) -> None:
-        self.issues.on_activity(activity)
-        if self._untold is None:
-            async_announce(self.hass, self.config_entry.entry_id, activity)
-        else:
-            self._untold.append(activity)
 
     @callback
     def _async_report(self) -> None:

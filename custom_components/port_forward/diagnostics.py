@@ -14,7 +14,6 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from yarl import URL
 
-from .backend import async_load_ledger
 from .const import (
     CONF_ADOPTED,
     CONF_ALLOWED_SOURCE,
@@ -39,6 +38,7 @@ from .router_flow.kinds import SECRETS
 from .routers.model import PortMapping
 from .routers.observed import Observations
 from .routers.tls import FINGERPRINT
+from .runtime import async_get_runtime
 
 _MOST_ROWS: Final = 200
 """Of a router that a device on the network has flooded, a file of all rows would help nobody."""
@@ -67,19 +67,19 @@ async def async_get_config_entry_diagnostics(
 ) -> Json:
     """Return all that is known of a router, whether it is set up now or not."""
     coordinator = entry.runtime_data if entry.state is ConfigEntryState.LOADED else None
-    ledger = coordinator.ledger if coordinator else await async_load_ledger(hass, entry)
+    runtime = await async_get_runtime(hass, entry)
     history = async_history(hass, entry.entry_id)
     mask = _mask_of(entry, coordinator)
     return {
         "entry": _entry(entry, mask),
         "router": _router(coordinator, mask) if coordinator else None,
-        "learned": {key: mask.text(value) for key, value in ledger.learned.items()},
+        "learned": {key: mask.text(value) for key, value in runtime.ledger.learned.items()},
         "last_look": _last_look(coordinator, mask) if coordinator else None,
         "forwards": [
             _forward(subentry, coordinator, mask)
             for subentry in entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD)
         ],
-        "ledger": _ledger(ledger, mask),
+        "ledger": _ledger(runtime.ledger, mask),
         "operations": _operations(history.observations),
         "errors": _errors(history.observations, mask),
         "journal": [_line(line, mask) for line in history.journal.lines],

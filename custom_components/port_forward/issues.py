@@ -1,7 +1,7 @@
 """Repairs: what needs the user, told for as long as that is so, without anybody having to try.
 
 What is left when a router is deleted or disabled, and a ledger that was
-damaged, are told in `backend.py`: they stay until the user has seen to them.
+damaged, are told in `runtime.py`: they stay until the user has seen to them.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,7 +18,7 @@ from homeassistant.util import dt as dt_util
 from .const import DOMAIN
 from .devices.hosts import HostError
 from .history import async_history
-from .openings import Activity, Keeper, Kind, Ledger
+from .openings import Activity, Keeper, Kind, Ledger, Opening
 from .routers.errors import ClockWrongError, MissingRightsError, UnsupportedError
 from .routers.model import Capabilities, Forward
 from .routers.shown import as_text
@@ -90,7 +90,40 @@ class Issues:
             async_tell(self._hass, issue_id, need, severity=ir.IssueSeverity.ERROR)
         elif activity.kind in (Kind.CLOSED, Kind.MOVED):
             ir.async_delete_issue(self._hass, DOMAIN, issue_id)
+        if activity.kind in (Kind.OPENED, Kind.EXTENDED):
+            # The user has decided.
+            ir.async_delete_issue(self._hass, DOMAIN, f"reopen_{activity.forward_id}")
         self.check_troubles()
+
+    @callback
+    def ask_to_reopen(self, opening: Opening) -> None:
+        """Ask about what was open when Home Assistant went away for long, or was backed up.
+
+        Either it was not opened again, or it closes after a while because
+        nobody has said for how long it has to be open now.
+        """
+        issue_id = f"reopen_{opening.forward.id}"
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            issue_id,
+            data={
+                "entry_id": self._entry.entry_id,
+                "forward_id": opening.forward.id,
+                "deadline": opening.deadline.isoformat() if opening.deadline else None,
+                "limit": str(opening.limit) if opening.limit else None,
+            },
+            is_fixable=True,
+            is_persistent=True,
+            severity=ir.IssueSeverity.WARNING,
+            translation_key="reopen",
+            translation_placeholders={
+                "forward": as_text(opening.forward.name),
+                "router": as_text(self._entry.title),
+                "ports": str(opening.external_ports),
+                "since": f"{dt_util.as_local(opening.opened_at):%Y-%m-%d %H:%M}",
+            },
+        )
 
     @callback
     def after_a_look(

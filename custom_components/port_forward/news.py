@@ -13,13 +13,11 @@ from homeassistant.components import ssdp
 from homeassistant.components.ssdp.scanner import SsdpChange
 from homeassistant.core import callback
 from homeassistant.helpers.service_info.ssdp import SsdpServiceInfo
-from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 
-# A router that says that it is back may not answer yet, and a command may be under way;
-# seconds until it is asked again.
+# A router that says that it is back may not answer yet; seconds until it is asked again.
 _ANSWERS_SOON: Final = (2.0, 5.0, 10.0)
 
 # However much it says, it is looked at no more often than that: seconds.
@@ -73,20 +71,11 @@ class _News:
     async def _look_until_it_answers(self) -> None:
         for pause in (*_ANSWERS_SOON, None):
             self._more.clear()
-            if await self._has_looked() or pause is None:
+            await self._coordinator.async_refresh()
+            if self._coordinator.last_update_success or pause is None:
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._more.wait(), pause)
-
-    async def _has_looked(self) -> bool:
-        """Look, and tell whether what the router showed was taken in.
-
-        The keeper throws it away where a command came in between. That may be
-        the very one whose answer was the news.
-        """
-        now = dt_util.utcnow()
-        await self._coordinator.async_refresh()
-        return self._coordinator.last_update_success and self._coordinator.data.taken_at >= now
 
 
 def _ssdp_listener(

@@ -1,6 +1,8 @@
 """The ways out of what a repair tells of."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from ipaddress import ip_network
 from typing import Any
 
 import voluptuous as vol
@@ -13,6 +15,7 @@ from homeassistant.helpers import issue_registry as ir
 from .adoption import default_name
 from .const import CONF_CLOSE_AFTER, CONF_CONFIRMED, RISKY_CLOSE_AFTER
 from .coordinator import PortForwardCoordinator
+from .entity import translated_errors
 from .foreign.commands import (
     async_adopt_foreign,
     async_close_foreign,
@@ -37,6 +40,8 @@ async def async_create_fix_flow(
         return ForeignMappingFlow()
     if issue_id.startswith("foreign_flood_"):
         return ForeignFloodFlow()
+    if issue_id.startswith("reopen_"):
+        return ReopenFlow()
     return ConfirmRepairFlow()
 
 
@@ -150,4 +155,39 @@ class ForeignFloodFlow(_ForeignFlow):
             return self._failed(error)
         await coordinator.foreign.async_accept_all()
         coordinator.async_update_listeners()
+        return self.async_create_entry(data={})
+
+
+class ReopenFlow(RepairsFlow):
+    """What was open before a long absence, or when a backup was made: open it as it was, or not."""
+
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Ask whether it has to be open."""
+        issue = ir.async_get(self.hass).async_get_issue(self.handler, self.issue_id)
+        return self.async_show_menu(
+            step_id="init",
+            menu_options=["reopen", "leave"],
+            description_placeholders=(issue.translation_placeholders if issue else None) or {},
+        )
+
+    async def async_step_reopen(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Open it until it was to be closed."""
+        data = self.data or {}
+        deadline, limit = data["deadline"], data["limit"]
+        try:
+            coordinator = loaded(self.hass, str(data["entry_id"]))
+            with translated_errors():
+                await coordinator.async_open_as_it_was(
+                    str(data["forward_id"]),
+                    deadline=datetime.fromisoformat(str(deadline)) if deadline else None,
+                    limit=ip_network(str(limit)) if limit else None,
+                )
+        except HomeAssistantError as error:
+            return self.async_abort(
+                reason="failed", description_placeholders={"error": as_text(str(error))}
+            )
+        return self.async_create_entry(data={})
+
+    async def async_step_leave(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Leave it as it is."""
         return self.async_create_entry(data={})

@@ -25,6 +25,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.port_forward.const import DOMAIN, SUBENTRY_TYPE_FORWARD
 from custom_components.port_forward.routers import ipv4
 from custom_components.port_forward.routers.upnp import describe
+from custom_components.port_forward.runtime import RUNTIMES, async_load_runtimes, async_runtimes
 from lab.virtual_router import VirtualRouter, free_port
 
 from .reader import reading_along
@@ -226,8 +227,25 @@ async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 async def restart_home_assistant(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Begin anew with nothing but what is on the disk."""
-    await hass.config_entries.async_unload(entry.entry_id)
-    await hass.config_entries.async_setup(entry.entry_id)
+    await stop_home_assistant(hass, entry)
+    await start_home_assistant(hass, entry)
+
+
+async def stop_home_assistant(hass: HomeAssistant, *entries: MockConfigEntry) -> None:
+    """Leave nothing but what is on the disk."""
+    for entry in entries:
+        await hass.config_entries.async_unload(entry.entry_id)
+    for runtime in async_runtimes(hass):
+        runtime.keeper.stop()
+    await hass.async_block_till_done()
+    hass.data.pop(RUNTIMES)
+
+
+async def start_home_assistant(hass: HomeAssistant, *entries: MockConfigEntry) -> None:
+    """Do what a start does: first of all the integration, then its entries."""
+    await async_load_runtimes(hass)
+    for entry in entries:
+        await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
 
 
@@ -266,10 +284,18 @@ async def refresh(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 
 async def until_one_waits(entry: MockConfigEntry) -> None:
-    """Wait until somebody waits for a turn at the router, which another has."""
-    turns = entry.runtime_data.keeper._turns
+    """Wait until something waits for its turn to be opened, which another has."""
+    operations = entry.runtime_data.keeper._do
     async with asyncio.timeout(60):
-        while not turns._lock._waiters:  # noqa: ASYNC110  a lock tells nobody
+        while not operations._waiting:  # noqa: ASYNC110  a lock tells nobody
+            await asyncio.sleep(0)
+
+
+async def until_idle(entry: MockConfigEntry) -> None:
+    """Wait until nothing is being done to any forward."""
+    operations = entry.runtime_data.keeper._do
+    async with asyncio.timeout(60):
+        while any(map(operations.is_busy, entry.subentries)):  # noqa: ASYNC110  it tells nobody
             await asyncio.sleep(0)
 
 

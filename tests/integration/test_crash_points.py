@@ -30,7 +30,9 @@ from .conftest import (
     make_entry,
     refresh,
     set_up,
+    start_home_assistant,
     state_of,
+    stop_home_assistant,
     switch,
     up_for_a_day,
 )
@@ -78,13 +80,12 @@ class House:
     async def start_from(self, remains: Remains) -> None:
         """Start Home Assistant on what a kill left behind."""
         text, rows = remains
-        await self.hass.config_entries.async_unload(self.entry.entry_id)
+        await stop_home_assistant(self.hass, self.entry)
         self.ledger.write_text(text)
         self.router.wans[0].clear()
         for row in rows:
             await self.router.wans[0].put(row)
-        await self.hass.config_entries.async_setup(self.entry.entry_id)
-        await self.hass.async_block_till_done()
+        await start_home_assistant(self.hass, self.entry)
 
 
 @pytest.fixture

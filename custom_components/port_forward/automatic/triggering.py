@@ -17,7 +17,7 @@ from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 
 from ..const import DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
-from ..openings import Activity, KeeperStoppedError, Kind, Opening, Reason
+from ..openings import Activity, GivenUpError, Kind, Opening, Reason
 from ..routers.errors import RouterError
 from .causes import Cause, Caused, Traffic, cause_of, is_active
 from .failing import Failing
@@ -227,8 +227,8 @@ class _Triggering:
             watched.failing.clear()
 
     def _note_failure(self, forward_id: str, watched: _Watched, error: Exception) -> None:
-        if isinstance(error, KeeperStoppedError):
-            return  # The entry is being unloaded, and this ends with it.
+        if isinstance(error, GivenUpError):
+            return  # The router is being disabled or deleted, and this ends with it.
         if not watched.failing.times:
             title = self._entry.subentries[forward_id].title
             LOGGER.warning(

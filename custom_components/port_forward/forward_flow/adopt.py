@@ -12,13 +12,13 @@ from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, Sel
 from ..adoption import async_labels, default_name, describe
 from ..automatic.causes import check_cause
 from ..automatic.idle import check_idle
-from ..backend import make_router
 from ..const import CONF_ADOPTED, SUBENTRY_TYPE_FORWARD
 from ..forwards import FieldError, ForwardSettings, check_free, check_name
 from ..kept_mapping import mapping_from_json, mapping_to_json
 from ..routers.model import PortMapping
 from ..routers.router import Router
 from ..routers.shown import code
+from ..runtime import make_router
 from .confirm import ConfirmingSubentryFlow
 from .form import ADOPTED_SCHEMA, errors_at, from_form, title_and_data, to_form, unfolded
 

@@ -5,17 +5,18 @@ The only code that changes a router.
 
 from .activity import Activity, Kind, Reason
 from .keeper import Keeper
-from .ledger import Ledger, LedgerUnreadableError
+from .ledger import Ledger, LedgerTooNewError, LedgerUnreadableError
 from .limit import limited
 from .opening import Opening, Phase
-from .turns import KeeperStoppedError
+from .operations import GivenUpError
 
 __all__ = [
     "Activity",
+    "GivenUpError",
     "Keeper",
-    "KeeperStoppedError",
     "Kind",
     "Ledger",
+    "LedgerTooNewError",
     "LedgerUnreadableError",
     "Opening",
     "Phase",

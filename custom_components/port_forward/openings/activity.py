@@ -43,6 +43,7 @@ class Reason(StrEnum):
     WAN_CHANGED = "wan_changed"
     HOME_ASSISTANT_STOPPED = "home_assistant_stopped"
     NOT_RESTORED = "not_restored"
+    LONG_AWAY = "long_away"
     NOT_SAVED = "not_saved"
     LOCKDOWN = "lockdown"
     ALL_CLOSED = "all_closed"

@@ -1,26 +1,30 @@
-"""The keeper: all that may happen to the forwards of one router, one thing at a time.
+"""The keeper: all that may happen to the forwards of one router.
 
 It is the only code that changes a router. Every change is in the ledger
 before the router is asked, and every row that the router has confirmed is
-shown at once. `docs/architecture.md` has the table of what `reconcile` does.
+shown at once. There is one for each router from the start of Home Assistant
+on, whatever becomes of its config entry: what is open closes.
+`docs/architecture.md` has the table of what `reconcile` does.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
+from typing import Final
 
-from homeassistant.core import Context, HomeAssistant
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
-from ..const import DOMAIN
-from ..routers.errors import RouterError
+from ..const import DOMAIN, LOGGER
+from ..routers.errors import RouterError, StoppedError
 from ..routers.model import Forward, Listing, PortMapping, Snapshot
-from ..routers.router import Router
+from ..routers.observed import ObservedRouter
+from ..routers.queue import Urgency
 from .activity import Activity, Kind, Reason, Teller
-from .due import Due
 from .journal import Journal, Source
 from .ledger import Ledger
 from .limit import limited
@@ -28,11 +32,14 @@ from .opening import Opening, Phase
 from .operations import Operations
 from .reconcile import Reconciler, Wishes
 from .rules import planned
+from .schedule import Due, Schedule
 from .shown import Shown
 from .to_the_end import to_the_end
-from .turns import Turns
 from .verdict import differs, has_moved
-from .view import View
+from .view import Look, View
+
+# How often it is noted on the disk that Home Assistant is there, while something is open.
+_SIGN_OF_LIFE: Final = timedelta(hours=1)
 
 
 class Keeper:
@@ -40,18 +47,22 @@ class Keeper:
 
     `view` is the newest knowledge of what the router holds; `on_change` is
     told the ids of the forwards that changed between two polls, `on_activity`
-    all that happens to a forward.
+    all that happens to a forward, `on_doubt` of an opening that is not simply
+    gone on with after a long absence. `exists` says whether the user has a
+    forward of that id now.
     """
 
     def __init__(  # noqa: PLR0913  all that there is of one router
         self,
         hass: HomeAssistant,
-        router: Router,
+        router: ObservedRouter,
         ledger: Ledger,
         *,
         lease: timedelta,
+        exists: Callable[[str], bool],
         on_change: Callable[[Collection[str]], None],
         on_activity: Callable[[Activity], None],
+        on_doubt: Callable[[Opening], None],
         journal: Journal,
     ) -> None:
         """Take the router, its loaded ledger and its journal; `lease` is asked for each opening."""
@@ -60,30 +71,67 @@ class Keeper:
         self._router = router
         self._ledger = ledger
         self._journal = journal
+        self._exists = exists
         self._teller = Teller(on_activity, journal)
-        self._turns = Turns(self.view)
+        self._schedule = Schedule(hass, self._on_due)
         self._shown = Shown(router, ledger, self.view)
         self._do = Operations(
-            hass,
             router,
             ledger,
             self.view,
-            self._teller,
+            teller=self._teller,
+            schedule=self._schedule,
             lease=lease,
-            # Not there before what it does everything with.
-            on_due=lambda deadlines: self._due.close(deadlines),  # noqa: PLW0108
-            renew=lambda forward_id: self._due.renew(forward_id),  # noqa: PLW0108
-            retry=lambda: self._due.close_again(),  # noqa: PLW0108
         )
-        self._due = Due(ledger, self._do, self._turns, journal)
         self._reconciler = Reconciler(
+            hass,
             router,
             ledger,
             self.view,
             shown=self._shown,
             operations=self._do,
             teller=self._teller,
+            exists=exists,
+            on_doubt=on_doubt,
         )
+
+    @callback
+    def begin(self) -> None:
+        """Close what has to be closed, from now on, before anybody has looked at the router.
+
+        Nothing is renewed or made again before: what became of it is not known.
+        """
+        for opening in self._ledger.openings.values():
+            if opening.deadline:
+                # The clock may have been set back while Home Assistant was off.
+                at_most = opening.deadline - dt_util.utcnow() - self._ledger.clock_is_behind
+                at_most = min(at_most, opening.deadline - opening.asked_at)
+                self._schedule.set_deadline(opening.forward.id, opening.deadline, at_most)
+        if self._ledger.is_locked or any(map(self._must_go, self._ledger.openings.values())):
+            self._schedule.set_retry(0)
+
+    @callback
+    def close_deleted(self) -> None:
+        """Close what is open of forwards that the user has deleted."""
+        deleted = [
+            opening
+            for opening in self._ledger.openings.values()
+            if not self._exists(opening.forward.id) and opening.phase is not Phase.CLOSING
+        ]
+        if deleted:
+            self.hass.async_create_task(
+                self._do.close_quietly(deleted, Reason.FORWARD_DELETED, urgency=Urgency.DUE),
+                "close deleted port forwards",
+            )
+
+    @property
+    def lease(self) -> timedelta:
+        """The lease that is asked for each opening."""
+        return self._do.lease
+
+    @lease.setter
+    def lease(self, lease: timedelta) -> None:
+        self._do.lease = lease
 
     @property
     def openings(self) -> Mapping[str, Opening]:
@@ -140,7 +188,7 @@ class Keeper:
         what it held before.
         """
         self._journal.note(forward.id, Source.COMMAND, "open", why=reason)
-        async with self._turns.to_change():
+        async with self._do.turn_to_open(forward.id):
             held = self._ledger.openings.get(forward.id)
             try:
                 now = dt_util.utcnow()
@@ -158,7 +206,7 @@ class Keeper:
                     if held:
                         edited = held.limit == limit
                         why = Reason.FORWARD_EDITED if edited else Reason.SOURCE_CHANGED
-                        await self._do.close([held], why, by)
+                        await self._do.close_held([held], why, by)
                         held = None
                 asked = Opening(
                     forward=forward,
@@ -196,7 +244,7 @@ class Keeper:
         Nothing is changed where it is closed by now, or open for longer. Raises
         RouterError and HomeAssistantError; it keeps the deadline it has then.
         """
-        async with self._turns.to_change():
+        async with self._do.turn_to_open(forward_id):
             held = self._ledger.openings.get(forward_id)
             if held is None or held.phase is not Phase.OPEN:
                 return
@@ -219,10 +267,14 @@ class Keeper:
         until it is.
         """
         self._journal.note(forward_id, Source.COMMAND, "close", why=reason)
-        async with self._turns.to_change():
-            opening = self._shown.to_close(forward_id, forward)
-            if opening is not None:
-                await self._do.close([opening], reason, by)
+        self._do.stop_opening(forward_id)
+        opening = self._shown.to_close(forward_id, forward)
+        if opening is None and self._do.is_busy(forward_id):
+            # It may be about to be opened, or be taken over.
+            async with self._do.forward(forward_id):
+                opening = self._shown.to_close(forward_id, forward)
+        if opening is not None:
+            await self._do.close([opening], reason, by)
 
     @to_the_end
     async def move(self, forward: Forward) -> None:
@@ -231,7 +283,7 @@ class Keeper:
         Raises RouterError and HomeAssistantError; what can still succeed is
         tried again after the next looks at the router.
         """
-        async with self._turns.to_change():
+        async with self._do.turn_to_open(forward.id):
             opening = self._ledger.openings.get(forward.id)
             if opening is None or opening.phase not in (Phase.OPEN, Phase.LOST):
                 return
@@ -250,7 +302,7 @@ class Keeper:
         if the router does not hold all of it. Raises HomeAssistantError when
         the ledger cannot be written.
         """
-        async with self._turns.to_change():
+        async with self._do.turn_to_open(forward.id):
             if opening := self._shown.to_take_over(forward, deadline, user_id):
                 await self._do.take_over(opening)
                 self._teller.tell(
@@ -267,16 +319,16 @@ class Keeper:
 
         Raises RouterError, and ServiceValidationError if it is ours by now.
         """
-        async with self._turns.to_change():
-            for opening in self._ledger.openings.values():
-                if any(map(mapping.same_rule, opening.mappings)):
-                    raise ServiceValidationError(
-                        translation_domain=DOMAIN,
-                        translation_key="mapping_is_ours",
-                        translation_placeholders={"forward": opening.forward.name},
-                    )
+        for opening in self._ledger.openings.values():
+            if any(map(mapping.same_rule, opening.mappings)):
+                raise ServiceValidationError(
+                    translation_domain=DOMAIN,
+                    translation_key="mapping_is_ours",
+                    translation_placeholders={"forward": opening.forward.name},
+                )
+        with self._router.queue.operation(Urgency.CLOSE) as operation, operation.requests():
             await self._router.close(mapping)
-            self.view.update(removed=(mapping,))
+        self.view.update(removed=(mapping,))
 
     @to_the_end
     async def close_all(
@@ -294,10 +346,10 @@ class Keeper:
         """
         self._journal.note("", Source.COMMAND, "close_all", why=reason)
         if for_good:
-            # Not only when its turn has come: what waits behind it is refused, too.
+            # What waits to be opened is refused, and what is under way is taken back.
             self._do.is_over = True
-        async with self._turns.to_change():
-            await self._do.close(self._shown.all_to_close(forwards), reason, by)
+        self._do.stop_all_opening()
+        await self._do.close(self._shown.all_to_close(forwards), reason, by)
 
     def go_on(self) -> None:
         """Open what is asked for again: not all could be closed, and the router is kept."""
@@ -314,21 +366,20 @@ class Keeper:
         are tried again.
         """
         self._journal.note("", Source.COMMAND, "lock")
-        # Not only when its turn has come: what waits there to be opened is refused.
+        # At once: what waits to be opened is refused, and what is under way is taken back.
         self._ledger.is_locked = True
-        async with self._turns.to_change():
-            closing = self._shown.all_to_close(forwards)
-            unsaved: HomeAssistantError | None = None
-            try:
-                await self._ledger.lock(
-                    *(opening.within(Phase.CLOSING, Reason.LOCKDOWN) for opening in closing)
-                )
-            except HomeAssistantError as error:
-                unsaved = error
-            self.view.update()
-            await self._do.close(closing, Reason.LOCKDOWN, by)
-            if unsaved:
-                raise unsaved
+        self._do.stop_all_opening()
+        closing = self._shown.all_to_close(forwards)
+        self._ledger.put(*(row.within(Phase.CLOSING, Reason.LOCKDOWN) for row in closing))
+        unsaved: HomeAssistantError | None = None
+        try:
+            await self._ledger.lock()
+        except HomeAssistantError as error:
+            unsaved = error
+        self.view.update()
+        await self._do.close(closing, Reason.LOCKDOWN, by, urgency=Urgency.DUE)
+        if unsaved:
+            raise unsaved
 
     @to_the_end
     async def unlock(self) -> None:
@@ -337,39 +388,120 @@ class Keeper:
         Raises HomeAssistantError when the disk does not take it; it stays on then.
         """
         self._journal.note("", Source.COMMAND, "unlock")
-        async with self._turns.to_change():
-            await self._ledger.unlock()
-            self.view.update()
+        await self._ledger.unlock()
+        self.view.update()
 
-    async def stop(self) -> None:
-        """Stop for good, after what is under way; the router keeps its mappings.
+    @callback
+    def stop(self) -> None:
+        """Forget all times; what is under way goes on to its end."""
+        self._do.is_over = True
+        self._schedule.stop()
 
-        From now on another keeper may have the ledger.
-        """
-        async with self._turns.to_end():
-            self._do.stop()
+    async def forget_router(self) -> None:
+        """Forget all of this router but lockdown: another one takes its place."""
+        self._schedule.stop()
+        self.view.forget()
+        await self._ledger.begin_anew()
 
-    @to_the_end
+    async def note_alive(self) -> None:
+        """Note now and then, on the disk, that Home Assistant is there while something is open."""
+        saved_at = self._ledger.saved_at
+        if (
+            self._ledger.openings
+            and not self._ledger.is_stale
+            and (saved_at is None or abs(dt_util.utcnow() - saved_at) >= _SIGN_OF_LIFE)
+        ):
+            try:
+                await self._ledger.save()
+            except HomeAssistantError as error:
+                LOGGER.debug("Not noted that Home Assistant is there: %s", error)
+
+    @contextmanager
+    def look(self) -> Iterator[Look]:
+        """Begin a look at the router, which ends with `reconcile`."""
+        with self.view.look() as look:
+            yield look
+
     async def reconcile(
         self,
+        look: Look,
         snapshot: Snapshot,
-        changes: int,
         forwards: Mapping[str, Forward | None],
         barred: Mapping[str, Reason] | None = None,
         following: Collection[str] = (),
     ) -> Snapshot:
-        """Make router and ledger agree, and return what the router holds then.
+        """Make router and ledger agree, and return what the router is known to hold.
 
-        `changes` is the view's count before `snapshot` was taken. `forwards`
-        holds every forward that the user has, None where its host is not
-        known now. `barred` are those that must not be open now, and why,
-        `following` those that lead to wherever their device is.
+        What has to be done for it is only begun. `forwards` holds every forward
+        that the user has, None where its host is not known now. `barred` are
+        those that must not be open now, and why, `following` those that lead to
+        wherever their device is.
         """
-        if self.view.snapshot and self._turns.is_taken:
-            return self.view.snapshot
-        async with self._turns.to_look():
-            if self.view.snapshot and (self._turns.are_over or changes != self.view.changes):
-                return self.view.snapshot
-            wishes = Wishes(forwards=forwards, barred=barred or {}, following=following)
-            await self._reconciler.run(snapshot, wishes)
-            return self.view.snapshot or snapshot
+        wishes = Wishes(forwards=forwards, barred=barred or {}, following=following)
+        await self._reconciler.run(look, snapshot, wishes)
+        return self.view.snapshot or snapshot
+
+    @callback
+    def _on_due(self, due: Due) -> None:
+        if due.deadlines:
+            self.hass.async_create_task(
+                self._close_due(due.deadlines), "close port forwards whose time is up"
+            )
+        if due.retry:
+            self.hass.async_create_task(
+                self._close_again(), "close port forwards that could not be closed"
+            )
+        for forward_id in due.renewals:
+            self.hass.async_create_task(self._renew(forward_id), "renew a port forward")
+
+    async def _close_due(self, deadlines: Mapping[str, datetime]) -> None:
+        """Close the forwards whose time is up, unless it was extended meanwhile."""
+        due: list[Opening] = []
+        for forward_id, deadline in deadlines.items():
+            opening = self._ledger.openings.get(forward_id)
+            if opening is None or opening.deadline != deadline:
+                continue
+            if self._do.is_extending(forward_id, deadline):
+                self.hass.async_create_task(
+                    self._close_unless_extended(forward_id, deadline),
+                    "close a port forward unless it is extended",
+                )
+            else:
+                due.append(opening)
+        await self._do.close_quietly(due, Reason.TIME_UP, urgency=Urgency.DUE)
+
+    async def _close_unless_extended(self, forward_id: str, deadline: datetime) -> None:
+        async with self._do.forward(forward_id):
+            pass  # Until it is, or the router has refused to.
+        await self._close_due({forward_id: deadline})
+
+    async def _close_again(self) -> None:
+        """Close what could not be closed before, and what must not be open under lockdown."""
+        openings = self._ledger.openings.values()
+        await self._do.close_quietly(
+            [
+                opening.within(opening.phase, Reason.LOCKDOWN)
+                if opening.phase is not Phase.CLOSING
+                else opening
+                for opening in openings
+                if self._ledger.is_locked or self._must_go(opening)
+            ]
+        )
+
+    def _must_go(self, opening: Opening) -> bool:
+        return opening.phase is Phase.CLOSING
+
+    async def _renew(self, forward_id: str) -> None:
+        """Renew the lease of a forward, if it is open still and not being closed."""
+        with suppress(StoppedError):
+            async with self._do.turn_to_open(forward_id):
+                opening = self._ledger.openings.get(forward_id)
+                if opening is None or opening.phase is not Phase.OPEN:
+                    return
+                try:
+                    await self._do.open(opening, opening)
+                except StoppedError:
+                    raise
+                except (RouterError, HomeAssistantError) as error:
+                    self._journal.note(forward_id, Source.ACTIVITY, "renewal_failed", error=error)
+                    self._do.note_unrenewed(opening, error)

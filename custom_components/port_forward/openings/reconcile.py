@@ -1,18 +1,20 @@
 """Making router and ledger agree, after each look at the router: what the table of `verdict` says.
 
-Nothing here waits for its turn: the keeper holds its lock around each call.
+A look is only judged here. What it takes is done behind it, so that nobody
+waits for fifty openings who only wanted to look.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 
-from ..const import LOGGER
+from ..const import DEFAULT_CLOSE_AFTER, LOGGER
 from ..pieces import in_pieces
 from ..routers.errors import (
     NotPermittedError,
@@ -20,8 +22,10 @@ from ..routers.errors import (
     Refusal,
     RouterError,
     RouterUnreachableError,
+    StoppedError,
 )
 from ..routers.model import Forward, Listing, Snapshot
+from ..routers.queue import Urgency
 from ..routers.router import Router
 from .activity import Kind, Reason, Teller
 from .journal import Source
@@ -33,7 +37,7 @@ from .recovery import openings_found, strays_found
 from .rules import planned
 from .shown import Shown
 from .verdict import Evidence, Verdict, has_moved, judge
-from .view import View
+from .view import Look, View
 
 # Routers tell what remains of a lease in whole seconds, and some in steps.
 _LEASES_ARE_COARSE: Final = timedelta(seconds=5)
@@ -54,10 +58,17 @@ class Wishes:
 
 
 class Reconciler:
-    """Brings the openings of one router in order."""
+    """Brings the openings of one router in order.
+
+    `exists` says of the id of a forward whether the user has it now, whatever
+    was known when a look began. `on_doubt` is told of openings that are not
+    simply gone on with, as Home Assistant was away for long, or restored from
+    a backup.
+    """
 
     def __init__(  # noqa: PLR0913  all that there is of one router
         self,
+        hass: HomeAssistant,
         router: Router,
         ledger: Ledger,
         view: View,
@@ -65,50 +76,123 @@ class Reconciler:
         shown: Shown,
         operations: Operations,
         teller: Teller,
+        exists: Callable[[str], bool],
+        on_doubt: Callable[[Opening], None],
     ) -> None:
         """Take the router and all that is kept of it."""
+        self._hass = hass
         self._router = router
         self._ledger = ledger
         self._view = view
         self._shown = shown
         self._do = operations
         self._teller = teller
+        self._exists = exists
+        self._on_doubt = on_doubt
         # Forwards that could not be brought in order, so that it is logged once.
         self._troubled: set[str] = set()
+        self._wishes = Wishes(forwards={}, barred={}, following=())
+        # Forwards whose mappings the router has lost since they were last judged.
+        self._lost: set[str] = set()
+        # Forwards that have to be brought in order, in this order.
+        self._unsettled: dict[str, None] = {}
+        self._is_settling = False
 
-    async def run(self, snapshot: Snapshot, wishes: Wishes) -> None:
-        """Take up what `snapshot` shows, and make it what is wished."""
-        lost = self._has_lost_its_mappings(snapshot)
-        self._view.take(snapshot)
+    async def run(self, look: Look, snapshot: Snapshot, wishes: Wishes) -> None:
+        """Take up what a look has found, and begin to make it what is wished."""
+        if self._has_lost_its_mappings(snapshot):
+            self._lost.update(self._ledger.openings)
+        self._lost.intersection_update(self._ledger.openings)
+        snapshot = self._view.take(look, snapshot)
         self._ledger.last_seen = snapshot
         # A full disk is logged by Home Assistant, and tried again next time.
         with suppress(HomeAssistantError):
             if self._ledger.is_lost:
                 await self._recover(snapshot, wishes.forwards)
             if self._ledger.is_unsaved:
-                await self._ledger.strike()
+                await self._ledger.save()
         closing: list[Opening] = []
         if self._ledger.is_locked:
             wishes, closing = self._locked(wishes)
-        # What is open and should not be comes first, and together.
-        judged = [
-            (self._judge(opening, wishes, lost=lost), opening)
-            async for opening in in_pieces(tuple(self._ledger.openings.values()))
-        ]
-        for verdict, opening in judged:
-            if verdict is not Verdict.KEEP:
-                forward_id, what = opening.forward.id, verdict.name.lower()
-                why = wishes.barred.get(forward_id, opening.reason)
-                self._teller.journal.note(forward_id, Source.VERDICT, what, why=why)
-        for verdict, reason in _CLOSED_FIRST.items():
-            await self._do.close_quietly(
-                [o for judgement, o in judged if judgement is verdict], reason
+        self._wishes = wishes
+        if self._ledger.is_stale:
+            await self._doubt()
+        await self._judge_all(closing)
+
+    async def _judge_all(self, closing: list[Opening]) -> None:
+        """Begin what the table says of each opening, and to close what is `closing` besides."""
+        # What is under way now is judged at the next look.
+        idle = [o for o in self._ledger.openings.values() if not self._do.is_busy(o.forward.id)]
+        async for opening in in_pieces(idle):
+            verdict = self._judge(opening)
+            self._note(opening, verdict)
+            if verdict in _CLOSED:
+                closing.append(self._with_reason(opening, verdict))
+            elif verdict is not Verdict.KEEP or self._needs_settling(opening):
+                self._unsettled[opening.forward.id] = None
+        # What is open and should not be goes together, and ahead of all else.
+        if closing:
+            self._in_background(
+                self._do.close_quietly(closing, urgency=Urgency.DUE), "close what must not be open"
             )
-        closing += [_closing(o, wishes) for verdict, o in judged if verdict is Verdict.CLOSE_BARRED]
-        await self._do.close_quietly(closing)
-        async for opening in in_pieces(tuple(self._ledger.openings.values())):
-            if opening.phase is not Phase.CLOSING:
-                await self._try_to_settle(opening, wishes, lost=lost)
+        if self._unsettled and not self._is_settling:
+            self._is_settling = True
+            self._in_background(self._settle_all(), "bring port forwards in order")
+
+    def _note(self, opening: Opening, verdict: Verdict) -> None:
+        if verdict is not Verdict.KEEP:
+            forward_id = opening.forward.id
+            why = self._wishes.barred.get(forward_id, opening.reason)
+            journal = self._teller.journal
+            journal.note(forward_id, Source.VERDICT, verdict.name.lower(), why=why)
+
+    def _with_reason(self, opening: Opening, verdict: Verdict) -> Opening:
+        """Return an opening that has to be closed with the reason for that."""
+        if verdict is Verdict.CLOSE_BARRED:
+            reason: Reason | None = self._wishes.barred[opening.forward.id]
+        else:
+            reason = _CLOSED_FIRST[verdict]
+        return opening.within(opening.phase, reason)
+
+    def _in_background(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Do it behind the look; a start of Home Assistant does not wait for it either."""
+        if self._hass.is_running:
+            self._hass.async_create_task(work, name)
+        else:
+            self._hass.async_create_background_task(work, name)
+
+    async def _settle_all(self) -> None:
+        try:
+            while self._unsettled:
+                forward_id = next(iter(self._unsettled))
+                del self._unsettled[forward_id]
+                with suppress(StoppedError):  # It is closed in the place of that.
+                    async with self._do.turn_to_open(forward_id):
+                        # By what is known now: a look may be newer than the one that began this.
+                        if opening := self._ledger.openings.get(forward_id):
+                            await self._try_to_settle(opening)
+        finally:
+            self._is_settling = False
+
+    async def _doubt(self) -> None:
+        """Do not simply go on with what was open when Home Assistant went away, or was backed up.
+
+        It may have been closed since. What the router has lost stays closed.
+        What it still holds until somebody closes it gets an end.
+        """
+        self._ledger.note_settled()
+        now = dt_util.utcnow()
+        for opening in self._ledger.openings.values():
+            if self._judge(opening) in _CLOSED:
+                continue
+            if not all(map(self._view.holds, opening.mappings)):
+                self._ledger.put(opening.within(Phase.CLOSING, Reason.LONG_AWAY))
+                self._on_doubt(opening)
+            elif opening.deadline is None:
+                self._ledger.put(replace(opening, deadline=now + DEFAULT_CLOSE_AFTER, asked_at=now))
+                self._on_doubt(opening)
+        with suppress(HomeAssistantError):
+            await self._ledger.save()
 
     def _locked(self, wishes: Wishes) -> tuple[Wishes, list[Opening]]:
         """Bar everything; return what is to be closed besides what is in the ledger.
@@ -150,11 +234,13 @@ class Reconciler:
         held = self._view.snapshot.mappings if self._view.snapshot else ()
         return snapshot.restarted_since(earlier) or (len(held) > 1 and not snapshot.mappings)
 
-    async def _try_to_settle(self, opening: Opening, wishes: Wishes, *, lost: bool) -> None:
+    async def _try_to_settle(self, opening: Opening) -> None:
         """Settle one opening, so that its trouble does not become that of the others."""
         forward = opening.forward
         try:
-            await self._settle(opening, wishes, lost=lost)
+            await self._settle(opening)
+        except StoppedError:
+            raise
         except (RouterError, HomeAssistantError) as error:
             if forward.id not in self._troubled:
                 self._troubled.add(forward.id)
@@ -168,41 +254,52 @@ class Reconciler:
                 self._troubled.discard(forward.id)
                 LOGGER.info("%s is in order on the router again", forward.name)
 
-    def _judge(self, opening: Opening, wishes: Wishes, *, lost: bool) -> Verdict:
+    def _judge(self, opening: Opening) -> Verdict:
         """Look one opening up in the reconcile table."""
+        forward_id = opening.forward.id
         evidence = Evidence(
-            deleted=opening.forward.id not in wishes.forwards,
-            barred=opening.forward.id in wishes.barred,
-            wanted=wishes.forwards.get(opening.forward.id),
+            deleted=not self._exists(forward_id),
+            barred=forward_id in self._wishes.barred,
+            wanted=self._wishes.forwards.get(forward_id),
             complete=all(map(self._view.holds, opening.mappings)),
             lists_all=self._router.capabilities.listing is Listing.FULL,
-            lost=lost,
+            lost=forward_id in self._lost,
             now=dt_util.utcnow(),
         )
         return judge(opening, evidence)
 
-    async def _settle(self, opening: Opening, wishes: Wishes, *, lost: bool) -> None:
-        """Do what the reconcile table says about one opening."""
-        wanted = wishes.forwards.get(opening.forward.id)
-        verdict = self._judge(opening, wishes, lost=lost)
+    def _needs_settling(self, opening: Opening) -> bool:
+        """Return whether there is something to do for an opening that stands."""
+        unsure = self._router.capabilities.listing is Listing.NONE and not self._do.is_sure(opening)
+        if not unsure and self._do.is_renewing(opening.forward.id):
+            self._lost.discard(opening.forward.id)
+            return False
+        return True
+
+    async def _settle(self, opening: Opening) -> None:
+        """Do what the reconcile table says about one opening; who calls holds its locks."""
+        forward_id = opening.forward.id
+        wanted = self._wishes.forwards.get(forward_id)
+        verdict = self._judge(opening)
         if verdict is Verdict.KEEP:
             await self._keep(opening)
         elif verdict is Verdict.RESTORE:
+            lost = forward_id in self._lost
             await self._restore(opening, Reason.ROUTER_RESTARTED if lost else Reason.LEASE_RAN_OUT)
         elif verdict is Verdict.MOVE and wanted:
             moved = limited(wanted, opening.limit)
-            follows = wanted.id in wishes.following and has_moved(opening.forward, moved)
+            follows = wanted.id in self._wishes.following and has_moved(opening.forward, moved)
             await (self.follow if follows else self._move)(opening, moved)
         elif verdict is Verdict.DROP_HALF_MADE:
             await self._do.remove(opening)
-            await self._ledger.strike(opening.forward.id)
+            self._ledger.drop(forward_id)
+            await self._ledger.save()
             self._teller.tell(Kind.OPEN_FAILED, opening.forward, reason=Reason.INTERRUPTED)
         elif verdict is Verdict.REMOVED_ELSEWHERE:
-            await self._do.close([opening], Reason.REMOVED_ELSEWHERE)
-        elif verdict is Verdict.CLOSE_BARRED:
-            await self._do.close([_closing(opening, wishes)], None)
+            await self._do.close_held([opening], Reason.REMOVED_ELSEWHERE)
         else:  # Due since the others were closed.
-            await self._do.close([opening], _CLOSED_FIRST[verdict])
+            await self._do.close_held([self._with_reason(opening, verdict)], None)
+        self._lost.discard(forward_id)
 
     async def _keep(self, opening: Opening) -> None:
         """Go on with an opening that stands: after a restart its alarms are not set yet."""
@@ -232,7 +329,7 @@ class Reconciler:
 
     async def _move(self, opening: Opening, wanted: Forward) -> None:
         """Close an opening whose forward was edited, and open what it is now."""
-        await self._do.close([opening], Reason.FORWARD_EDITED)
+        await self._do.close_held([opening], Reason.FORWARD_EDITED)
         try:
             moved = replace(
                 opening, forward=wanted, mappings=planned(self._router, wanted), phase=Phase.OPENING
@@ -252,7 +349,7 @@ class Reconciler:
         mappings, so that a restart in the middle of it goes on.
         """
         leaving = replace(opening, forward=wanted, reason=Reason.DEVICE_MOVED)
-        await self._do.close([leaving], None)
+        await self._do.close_held([leaving], None)
         if lost := self._ledger.openings.get(wanted.id):
             await self._restore(lost, Reason.DEVICE_MOVED, held=opening)
 
@@ -279,7 +376,7 @@ class Reconciler:
             LOGGER.warning("%s could not be opened again: %s", opening.forward.name, error)
             # Where it has never been, the very same mapping is somebody else's.
             ours = tuple(error.left) if held else lost.mappings
-            await self._do.close([replace(lost, mappings=ours)], Reason.NOT_RESTORED)
+            await self._do.close_held([replace(lost, mappings=ours)], Reason.NOT_RESTORED)
         else:
             self._teller.tell(
                 Kind.MOVED if lost.reason is Reason.DEVICE_MOVED else Kind.RESTORED,
@@ -299,13 +396,11 @@ _CLOSED_FIRST = {
 }
 
 
-def _closing(opening: Opening, wishes: Wishes) -> Opening:
-    """Return a barred opening with the reason for which it is to be closed."""
-    return opening.within(opening.phase, wishes.barred[opening.forward.id])
+_CLOSED = frozenset((*_CLOSED_FIRST, Verdict.CLOSE_BARRED))
 
 
 def _may_pass(error: RouterError) -> bool:
     """Tell whether the router may only be starting: it answers before its WAN has an address."""
-    return isinstance(error, RouterUnreachableError | ProtocolError) or (
+    return isinstance(error, RouterUnreachableError | ProtocolError | StoppedError) or (
         isinstance(error, NotPermittedError) and error.reason is Refusal.DOUBLE_NAT
     )

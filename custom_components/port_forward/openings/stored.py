@@ -14,6 +14,7 @@ from ..kept_mapping import MAPPING, PROTOCOLS, MappingJson, mapping_from_json, m
 from ..routers.model import Forward, PortRange, Protocol, Snapshot
 from .activity import Reason
 from .opening import Opening, Phase
+from .uptime import Clock
 
 _LONGEST_UPTIME = 2**32  # seconds; the counter of UPnP has 32 bits
 
@@ -63,6 +64,11 @@ _SEEN = {
     ),
     "boot_id": _optional(str),
 }
+_WRITTEN = {
+    vol.Required("at"): _time,
+    vol.Required("boot"): str,
+    vol.Required("since_boot"): vol.All(vol.Any(int, float), vol.Range(min=0)),
+}
 # A later version may have added something that this one need not know.
 STORED = vol.Schema(
     {
@@ -70,7 +76,9 @@ STORED = vol.Schema(
         "learned": {str: str},
         "last_seen": _optional(_SEEN),
         "lost": bool,
+        "stale": bool,
         "lockdown": bool,
+        "written": _WRITTEN,
     },
     extra=vol.ALLOW_EXTRA,
 )
@@ -115,6 +123,14 @@ class SeenJson(TypedDict):
     boot_id: NotRequired[str | None]
 
 
+class WrittenJson(TypedDict):
+    """When the file was written: by the clock, and in seconds since the machine started."""
+
+    at: str
+    boot: str
+    since_boot: float
+
+
 class LedgerJson(TypedDict):
     """The whole file."""
 
@@ -123,6 +139,8 @@ class LedgerJson(TypedDict):
     openings: list[OpeningJson]
     last_seen: NotRequired[SeenJson]
     lost: NotRequired[bool]
+    stale: NotRequired[bool]
+    written: NotRequired[WrittenJson]
     lockdown: NotRequired[bool]
 
 
@@ -145,6 +163,22 @@ def seen_from_json(data: SeenJson) -> Snapshot:
         external_address=None,
         connected=None,
         mappings=(),
+    )
+
+
+def clock_to_json(clock: Clock) -> WrittenJson:
+    """Return what is kept of the clock when the file is written."""
+    return {"at": clock.at.isoformat(), "boot": clock.boot, "since_boot": clock.since_boot}
+
+
+def clock_from_json(data: LedgerJson) -> Clock | None:
+    """Return how the clock stood when the file was written; that of an earlier version has none."""
+    if (written := data.get("written")) is None:
+        return None
+    return Clock(
+        at=datetime.fromisoformat(written["at"]),
+        boot=written["boot"],
+        since_boot=written["since_boot"],
     )
 
 

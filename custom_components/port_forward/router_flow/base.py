@@ -16,7 +16,6 @@ from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.translation import async_get_translations
 
-from ..backend import async_close_all, async_session
 from ..const import DOMAIN
 from ..devices.hosts import HostError
 from ..entity import translated_errors
@@ -31,6 +30,7 @@ from ..routers.errors import (
     UnsupportedError,
 )
 from ..routers.model import RouterInfo
+from ..runtime import async_get_runtime, async_session
 from .address import AddressError
 
 type FormError = AddressError | HostError | RouterError
@@ -113,9 +113,9 @@ class RouterFlow(ConfigFlow):
     async def _async_close_all(self, entry: ConfigEntry) -> HomeAssistantError | None:
         """Close what is open on the old connection; return why that failed, if it did."""
         try:
-            async with entry.setup_lock:
-                with translated_errors():
-                    await async_close_all(self.hass, entry, Reason.WAN_CHANGED)
+            with translated_errors():
+                runtime = await async_get_runtime(self.hass, entry)
+                await runtime.async_close_all(Reason.WAN_CHANGED)
         except HomeAssistantError as error:
             return error
         return None

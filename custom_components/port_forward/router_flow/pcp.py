@@ -8,10 +8,10 @@ from homeassistant.const import CONF_URL
 from homeassistant.data_entry_flow import AbortFlow
 from yarl import URL
 
-from ..backend import async_begin_anew, async_seconds_to_run_out
 from ..const import CONF_DRIVER
 from ..routers.errors import RouterUnreachableError
 from ..routers.registry import DRIVERS
+from ..runtime import async_get_runtime
 from .address import PCP, AddressError
 from .base import RouterFlow
 
@@ -60,8 +60,9 @@ class PcpSteps(RouterFlow):
         but all that it has granted ends with its lease.
         """
         entry = self._get_reconfigure_entry()
+        runtime = await async_get_runtime(self.hass, entry)
         if error := await self._async_close_all(entry):
-            seconds = await async_seconds_to_run_out(self.hass, entry)
+            seconds = runtime.seconds_to_run_out()
             if seconds is None:
                 return self._async_abort_unclosed(str(error))
             if seconds:
@@ -72,7 +73,8 @@ class PcpSteps(RouterFlow):
                         "minutes": str(ceil(seconds / 60)),
                     },
                 )
-        await async_begin_anew(self.hass, entry)
+        await self.hass.config_entries.async_unload(entry.entry_id)
+        await runtime.async_forget_router()
         is_named_by_address = str(URL(entry.data[CONF_URL]).host) in entry.title
         self.hass.config_entries.async_update_entry(
             entry,

@@ -191,3 +191,9 @@ class RouterBusyError(RouterError):
     """Somebody else is about to change the same settings, and has not finished (host)."""
 
     translation_key = "router_busy"
+
+
+class StoppedError(RouterError):
+    """It was closed while it was being opened: the request was not sent."""
+
+    translation_key = "stopped"

@@ -6,14 +6,15 @@ driver knows of it.
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, override
 
 from .errors import RouterError
 from .model import Capabilities, Connection, Forward, PortMapping, RouterInfo, Snapshot
+from .queue import RequestQueue
 from .router import Router
 
 _NEWEST: Final = 100
@@ -97,12 +98,34 @@ class Observations:
 
 
 class ObservedRouter(Router):
-    """Passes everything on to the driver of a router, and notes what comes of it."""
+    """Passes everything on to the driver of a router in turn, and notes what comes of it.
+
+    It stays when the driver is replaced, so that there is one queue for all
+    that is under way. Who has not connected is connected before the first call.
+    """
 
     def __init__(self, router: Router, observations: Observations) -> None:
         """Take the driver, and where to note it."""
+        self.queue = RequestQueue()
         self._router = router
         self._observations = observations
+        self._is_connected = False
+
+    def replace(self, router: Router) -> None:
+        """Speak to the router by another driver from now on; what is under way goes on."""
+        self._router = router
+        self._is_connected = False
+
+    @asynccontextmanager
+    async def _call(self, operation: str) -> AsyncIterator[Router]:
+        """Give the driver for one call."""
+        with self.queue.requests():
+            if not self._is_connected and operation != "connect":
+                await self.connect()
+            router = self._router
+            with self._observations.of(operation):
+                yield router
+                self._is_connected = self._is_connected or router is self._router
 
     @property
     @override
@@ -116,13 +139,13 @@ class ObservedRouter(Router):
 
     @override
     async def connect(self) -> RouterInfo:
-        with self._observations.of("connect"):
-            return await self._router.connect()
+        async with self._call("connect") as router:
+            return await router.connect()
 
     @override
     async def snapshot(self, ours: Collection[PortMapping] = ()) -> Snapshot:
-        with self._observations.of("snapshot"):
-            return await self._router.snapshot(ours)
+        async with self._call("snapshot") as router:
+            return await router.snapshot(ours)
 
     @override
     def plan(self, forward: Forward) -> tuple[PortMapping, ...]:
@@ -141,23 +164,23 @@ class ObservedRouter(Router):
         planned: Sequence[PortMapping] = (),
         ours: Collection[PortMapping] = (),
     ) -> tuple[PortMapping, ...]:
-        with self._observations.of("open"):
-            return await self._router.open(forward, lease, planned=planned, ours=ours)
+        async with self._call("open") as router:
+            return await router.open(forward, lease, planned=planned, ours=ours)
 
     @override
     async def close(self, mapping: PortMapping) -> None:
-        with self._observations.of("close"):
-            await self._router.close(mapping)
+        async with self._call("close") as router:
+            await router.close(mapping)
 
     @override
     async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
-        with self._observations.of("set_enabled"):
-            return await self._router.set_enabled(mapping, enabled=enabled)
+        async with self._call("set_enabled") as router:
+            return await router.set_enabled(mapping, enabled=enabled)
 
     @override
     async def connections(self) -> tuple[Connection, ...]:
-        with self._observations.of("connections"):
-            return await self._router.connections()
+        async with self._call("connections") as router:
+            return await router.connections()
 
     @override
     def watch(self, on_news: Callable[[], None]) -> AbstractAsyncContextManager[None]:

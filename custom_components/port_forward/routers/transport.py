@@ -16,6 +16,7 @@ from .errors import (
     RouterTimeoutError,
     RouterUnreachableError,
 )
+from .queue import RequestLock
 
 TIMEOUT = 10.0
 """Seconds for one request with its answer."""
@@ -59,7 +60,8 @@ class Transport:
     """The way to one router over a session that belongs to somebody else.
 
     Weak routers answer nonsense under parallel requests (Q40), hence the lock.
-    Waiting for it does not count against a request's own time.
+    Waiting for it does not count against a request's own time. Raises
+    StoppedError in the place of a request of an operation that was stopped.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Transport:
         self._timeout = timeout
         self._ssl = ssl
         self._middlewares = middlewares
-        self._lock = asyncio.Lock()
+        self._lock = RequestLock()
         self._keep_alive = True
 
     @staticmethod

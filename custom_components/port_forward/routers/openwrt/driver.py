@@ -1,6 +1,5 @@
 """The driver: the contract of `Router`, kept over OpenWrt's ubus."""
 
-import asyncio
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,6 +21,7 @@ from ..model import (
     RouterInfo,
     Snapshot,
 )
+from ..queue import OperationLock
 from ..router import Router
 from ..transport import TIMEOUT
 from .changes import PATIENCE, Configuration
@@ -104,7 +104,7 @@ class OpenWrtRouter(Router):
         self._state.zone_name = settings.get(ZONE) or self._learned.get(ZONE, "")
         self._clock = clock
         # A look in the middle of a change would see what is not in force yet.
-        self._lock = asyncio.Lock()
+        self._lock = OperationLock()
 
     @property
     @override

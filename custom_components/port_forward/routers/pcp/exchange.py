@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import override
 
 from ..errors import RouterTimeoutError, RouterUnreachableError
+from ..queue import RequestLock
 from .packets import Address, BadPacketError, OtherVersionError
 
 _LOGGER = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Exchange:
     def __init__(self, *, timeout: float = TIMEOUT) -> None:
         """Take the seconds that each request may last; waiting for another does not count."""
         self._timeout = timeout
-        self._lock = asyncio.Lock()
+        self._lock = RequestLock()
         self._told: set[str] = set()
 
     @property

@@ -1,7 +1,7 @@
 """Reading the whole table of port mappings: in bulk where that is safe, else row by row."""
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 
 from ..errors import ProtocolError
 from ..model import Listing, PortMapping, Protocol
@@ -74,7 +74,7 @@ async def _walk(wan: WanConnection, learned: MutableMapping[str, str]) -> tuple[
     if learned.get(LISTING) == Listing.NONE:
         del learned[LISTING]
     learned[CUT] = "yes"
-    for index in range(_LAST_INDEX + 1):
+    for index, is_again in _indices(wan):
         if asyncio.get_running_loop().time() - began > _LONGEST_WALK:
             return tuple(rows)
         try:
@@ -90,14 +90,30 @@ async def _walk(wan: WanConnection, learned: MutableMapping[str, str]) -> tuple[
             failed_before = True
             continue
         failed_before = False
-        if row is None:
+        if row is None or (is_again and _identity(row) in identities):
             continue
-        identity = f"{row.key} {row.allowed_source} {row.target}"
-        if identity in identities:
+        if _identity(row) in identities:
             break
-        identities.add(identity)
+        identities.add(_identity(row))
         rows.append(row)
     else:
         return tuple(rows)
-    del learned[CUT]
+    learned.pop(CUT, None)
     return tuple(rows)
+
+
+def _identity(row: PortMapping) -> str:
+    return f"{row.key} {row.allowed_source} {row.target}"
+
+
+def _indices(wan: WanConnection) -> Iterator[tuple[int, bool]]:
+    """Iterate over the indices to read, and whether one was read before.
+
+    What we close meanwhile leaves the list, and all rows behind it move up.
+    """
+    index, highest, deleted = -1, -1, wan.deleted
+    while index < _LAST_INDEX:
+        index = max(index + 1 - (wan.deleted - deleted), 0)
+        deleted = wan.deleted
+        yield index, index <= highest
+        highest = max(highest, index)

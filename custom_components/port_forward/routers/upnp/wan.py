@@ -46,6 +46,8 @@ class WanConnection:
     ) -> None:
         """Take the service; `relocate` finds where it is now, after its port closed."""
         self.service = service
+        # How many rows were deleted: those behind them have moved up in the list.
+        self.deleted = 0
         self._transport = transport
         self._relocate = relocate
 
@@ -133,6 +135,8 @@ class WanConnection:
         except UpnpFault as fault:
             if fault.code not in NO_SUCH_ENTRY:
                 raise
+        finally:
+            self.deleted += 1
 
     @property
     def host(self) -> str:
