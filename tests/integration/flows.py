@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from homeassistant.components.repairs import RepairsFlowResult
+from homeassistant.components.repairs.const import DOMAIN as REPAIRS
 from homeassistant.config_entries import (
     SOURCE_USER,
     ConfigEntry,
@@ -11,6 +13,7 @@ from homeassistant.config_entries import (
 )
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, section
+from homeassistant.setup import async_setup_component
 
 from custom_components.port_forward.const import DOMAIN
 
@@ -74,3 +77,16 @@ def default(step: ConfigFlowResult, field: str) -> str:
     schema = step["data_schema"]
     assert schema
     return str(next(key for key in schema.schema if key == field).default())
+
+
+async def fix(hass: HomeAssistant, issue_id: str, option: str) -> RepairsFlowResult:
+    """Choose a way out of what a repair tells of."""
+    assert await async_setup_component(hass, REPAIRS, {})
+    manager = hass.data[REPAIRS]["flow_manager"]
+    step = await manager.async_init(DOMAIN, context={"issue_id": issue_id})
+    assert step["type"] is FlowResultType.MENU
+    result: RepairsFlowResult = await manager.async_configure(
+        step["flow_id"], {"next_step_id": option}
+    )
+    await hass.async_block_till_done()
+    return result
