@@ -22,7 +22,7 @@ from lab.opnsense.rule import flatten
 from lab.unifi import UnifiController
 from lab.virtual_router import free_port
 
-from .conftest import set_up, state_of, switch
+from .conftest import set_up, state_of, stop_home_assistant, switch
 from .flows import nested
 
 HERE: Final = "127.0.0.1"
@@ -458,7 +458,7 @@ class Home[R: UsersRouter]:
 
     async def restart(self) -> None:
         """Restart Home Assistant, as far as the integration can tell."""
-        await self.hass.config_entries.async_unload(self.entry.entry_id)
+        await stop_home_assistant(self.hass, self.entry)
         await set_up(self.hass, self.entry)
 
 
@@ -477,7 +477,7 @@ async def opnsense_home(hass: HomeAssistant) -> AsyncIterator[Home[OnOpnsense]]:
         assert isinstance(router, OnOpnsense)
         yield await home_of(hass, router)
         for entry in hass.config_entries.async_entries(DOMAIN):
-            await hass.config_entries.async_unload(entry.entry_id)
+            await stop_home_assistant(hass, entry)
 
 
 async def home_of[R: UsersRouter](

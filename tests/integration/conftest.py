@@ -25,7 +25,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.port_forward.const import DOMAIN, SUBENTRY_TYPE_FORWARD
 from custom_components.port_forward.routers import ipv4
 from custom_components.port_forward.routers.upnp import describe
-from custom_components.port_forward.runtime import RUNTIMES, async_load_runtimes, async_runtimes
+from custom_components.port_forward.runtime import RUNTIMES, async_load_runtimes, runtime_of
 from lab.virtual_router import VirtualRouter, free_port
 
 from .reader import reading_along
@@ -232,13 +232,13 @@ async def restart_home_assistant(hass: HomeAssistant, entry: MockConfigEntry) ->
 
 
 async def stop_home_assistant(hass: HomeAssistant, *entries: MockConfigEntry) -> None:
-    """Leave nothing but what is on the disk."""
+    """Leave nothing of these routers but what is on the disk."""
     for entry in entries:
         await hass.config_entries.async_unload(entry.entry_id)
-    for runtime in async_runtimes(hass):
-        runtime.keeper.stop()
-    await hass.async_block_till_done()
-    hass.data.pop(RUNTIMES)
+        if runtime := runtime_of(hass, entry.entry_id):
+            runtime.keeper.stop()
+            await hass.async_block_till_done()
+            del hass.data[RUNTIMES][entry.entry_id]
 
 
 async def start_home_assistant(hass: HomeAssistant, *entries: MockConfigEntry) -> None:

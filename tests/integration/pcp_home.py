@@ -20,7 +20,7 @@ from custom_components.port_forward.routers.pcp import PcpRouter, client
 from custom_components.port_forward.routers.pcp.exchange import Repeats
 from lab.virtual_router import Pcp, Quirk, UdpFault, VirtualRouter, free_port
 
-from .conftest import add_forward, forward_data, set_up, state_of
+from .conftest import add_forward, forward_data, set_up, state_of, stop_home_assistant
 
 LAN_HOST = "127.0.0.1"
 CAMERA = "127.0.0.5"
@@ -84,7 +84,7 @@ class PcpHome:
 
     async def restart(self) -> None:
         """Restart Home Assistant, as far as the integration can tell."""
-        await self.hass.config_entries.async_unload(self.entry.entry_id)
+        await stop_home_assistant(self.hass, self.entry)
         await set_up(self.hass, self.entry)
 
     def fall_silent(self, action: str | None = None) -> None:

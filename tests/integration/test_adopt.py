@@ -18,7 +18,7 @@ from .adopt_home import (
     home_of,
     users_router,
 )
-from .conftest import ledger_of, phases, refresh
+from .conftest import ledger_of, phases, refresh, stop_home_assistant
 
 ROUTERS = ("openwrt", "mikrotik", "opnsense", "unifi", "fritzbox")
 
@@ -31,7 +31,7 @@ async def home(
     async with users_router(request.param) as router:
         yield await home_of(hass, router)
         for entry in hass.config_entries.async_entries("port_forward"):
-            await hass.config_entries.async_unload(entry.entry_id)
+            await stop_home_assistant(hass, entry)
 
 
 async def test_taken_over_switched_and_kept(home: Home[UsersRouter]) -> None:
@@ -123,7 +123,7 @@ async def test_off_after_a_restart_of_the_router_is_a_decision(
         await refresh(hass, home.entry)
         assert (home.state, home.told) == ("off", ("closed", "removed_elsewhere"))
         assert not router.is_on
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)
 
 
 async def test_somebody_saves_the_rule_while_it_is_switched_off(
@@ -152,4 +152,4 @@ async def test_somebody_saves_the_rule_while_it_is_switched_off(
         assert (home.state, router.is_on, phases(hass, home.entry)) == ("off", False, [])
         assert router.rule
         assert router.rule["name"] == "NAS box"
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)

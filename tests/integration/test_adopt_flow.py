@@ -24,7 +24,7 @@ from .adopt_home import (
     opnsense_home,
     users_router,
 )
-from .conftest import add_forward, forward_data, set_up, state_of, switch
+from .conftest import add_forward, forward_data, set_up, state_of, stop_home_assistant, switch
 from .test_forward_flow import ADOPTED_FILLED_IN, TYPED, assert_form, fields, message, shown, start
 
 NEVER_CLOSES = "issues.router_does_not_close.description"
@@ -92,7 +92,7 @@ async def test_a_rule_that_is_on_stays_on(hass: HomeAssistant) -> None:
         await home.adopt()
         assert (home.state, router.is_on) == ("on", True)
         assert state_of(hass, "sensor.camera_closes_at") == "unknown"
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)
 
 
 async def test_a_new_forward_all_the_same(home: Home[OnOpnsense]) -> None:
@@ -136,7 +136,7 @@ async def test_a_rule_for_several_ranges_of_ports(hass: HomeAssistant) -> None:
         home = await home_of(hass, router)
         await router.controller.change(router.id, dst_port="8000,9000", fwd_port="80,90")
         assert_form(await home.begin(), "user")
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)
 
 
 async def test_nothing_there(home: Home[OnOpnsense]) -> None:
@@ -145,7 +145,7 @@ async def test_nothing_there(home: Home[OnOpnsense]) -> None:
 
 
 async def test_not_set_up(home: Home[OnOpnsense]) -> None:
-    await home.hass.config_entries.async_unload(home.entry.entry_id)
+    await stop_home_assistant(home.hass, home.entry)
     step = await home.begin()
     assert_form(step, "user")
     assert step["description_placeholders"] == {"note": ""}
@@ -174,7 +174,7 @@ async def test_the_form_says_so_of_a_lease_that_is_not_proven(hass: HomeAssistan
         home = await home_of(hass, router)
         step = await home.submit(await home.begin(), next_step_id="new")
         assert step["description_placeholders"] == {"note": f"\n\n{rendered(NEVER_CLOSES)}"}
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)
 
 
 async def test_a_rule_whose_port_a_forward_has(home: Home[OnOpnsense]) -> None:

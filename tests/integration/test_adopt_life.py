@@ -17,7 +17,7 @@ from custom_components.port_forward.const import DOMAIN
 from lab.opnsense import Fault
 
 from .adopt_home import ELSEWHERE, Home, OnOpnsense, opnsense_home
-from .conftest import ledger_of, ledger_path, phases, refresh, set_up, state_of
+from .conftest import ledger_of, ledger_path, phases, refresh, set_up, state_of, stop_home_assistant
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ class TestTime:
 
     async def test_overdue_after_a_restart(self, home: Home[OnOpnsense]) -> None:
         await open_for(home, minutes=30)
-        await home.hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(home.hass, home.entry)
         edit_ledger(home, deadline="2026-01-01T00:00:00+00:00")
         await set_up(home.hass, home.entry)
         assert (home.state, home.router.is_in_force) == ("off", False)
@@ -174,7 +174,7 @@ class TestAnotherRule:
 class TestKilled:
     async def test_before_the_router_was_asked(self, home: Home[OnOpnsense]) -> None:
         await home.on()
-        await home.hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(home.hass, home.entry)
         edit_ledger(home, phase="opening")
         await home.router.by_hand(enabled=False)
         await set_up(home.hass, home.entry)
@@ -186,7 +186,7 @@ class TestKilled:
         self, home: Home[OnOpnsense], freezer: FrozenDateTimeFactory
     ) -> None:
         await open_for(home, minutes=30)
-        await home.hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(home.hass, home.entry)
         edit_ledger(home, phase="opening")
         await set_up(home.hass, home.entry)
         assert (home.state, phases(home.hass, home.entry)) == ("on", ["open"])
@@ -197,7 +197,7 @@ class TestKilled:
 
     async def test_when_it_was_saved_and_not_in_force(self, home: Home[OnOpnsense]) -> None:
         await home.on()
-        await home.hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(home.hass, home.entry)
         edit_ledger(home, phase="opening")
         await home.router.firewall.pf.load(())
         assert (home.router.is_on, home.router.is_in_force) == (True, False)
@@ -207,7 +207,7 @@ class TestKilled:
     async def test_while_closing(self, home: Home[OnOpnsense]) -> None:
         before = home.router.rule
         await home.on()
-        await home.hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(home.hass, home.entry)
         edit_ledger(home, phase="closing", reason="turned_off")
         await set_up(home.hass, home.entry)
         assert (home.state, home.router.is_in_force, home.router.rule) == ("off", False, before)
@@ -218,7 +218,7 @@ class TestKilled:
     ) -> None:
         """Nobody knows who has switched it on: it is safer off than forgotten."""
         await home.on()
-        await home.hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(home.hass, home.entry)
         path = ledger_path(home.hass, home.entry)
         path.write_text(path.read_text()[:-20])
         await set_up(home.hass, home.entry)

@@ -14,7 +14,15 @@ from custom_components.port_forward.announce import EVENT_ACTIVITY
 from custom_components.port_forward.const import DOMAIN
 from lab.virtual_router import Fault, VirtualRouter, free_port
 
-from .conftest import add_forward, forward_data, phases, refresh, set_up, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    phases,
+    refresh,
+    set_up,
+    stop_home_assistant,
+    switch,
+)
 
 BUTTON = "button.virtual_router_close_all"
 
@@ -132,7 +140,7 @@ async def test_a_router_that_is_away_is_closed_later(
 async def test_a_router_that_is_not_set_up_is_told(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, neighbour: VirtualRouter
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     with pytest.raises(HomeAssistantError) as raised:
         await close_all(hass)
     assert raised.value.translation_key == "not_all_closed"

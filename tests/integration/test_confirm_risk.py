@@ -12,7 +12,7 @@ from lab.virtual_router import VirtualRouter
 from tests.translations import rendered, texts
 
 from .adopt_home import OnOpnsense, home_of, users_router
-from .conftest import add_forward, forward_data, make_entry, set_up, state_of
+from .conftest import add_forward, forward_data, make_entry, set_up, state_of, stop_home_assistant
 from .test_forward_flow import (
     ADOPTED_FILLED_IN,
     FILLED_IN,
@@ -181,7 +181,7 @@ async def test_the_router_itself(hass: HomeAssistant, name_server: dict[str, lis
         await set_up(hass, entry)
         step = await submit(hass, await start(hass, entry), TYPED)
         assert step["type"] is FlowResultType.CREATE_ENTRY
-        await hass.config_entries.async_unload(entry.entry_id)
+        await stop_home_assistant(hass, entry)
 
 
 async def test_the_port_is_taken_meanwhile(hass: HomeAssistant, entry: MockConfigEntry) -> None:
@@ -296,4 +296,4 @@ async def test_an_existing_rule(hass: HomeAssistant) -> None:
         assert step["reason"] == "reconfigure_successful"
         [subentry] = home.entry.subentries.values()
         assert subentry.data["until_closed"] is True
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)

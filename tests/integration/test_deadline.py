@@ -28,6 +28,7 @@ from .conftest import (
     refresh,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
     until_one_waits,
 )
@@ -199,7 +200,7 @@ async def test_overdue_at_start_is_closed_at_once(
 ) -> None:
     router.quirks.add(Quirk.Q01)
     await switch(hass, "turn_on")
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     freezer.tick(86400)
     assert router.mappings
     await set_up(hass, entry)
@@ -259,7 +260,7 @@ async def test_a_clock_that_was_wrong_at_start_keeps_nothing_open_for_longer(
     told: list[Activity],
 ) -> None:
     await switch(hass, "turn_on")
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     freezer.move_to(datetime(2020, 1, 1, tzinfo=UTC))
     await set_up(hass, entry)
     assert state_of(hass) == "on"

@@ -30,6 +30,7 @@ from .conftest import (
     make_entry,
     refresh,
     set_up,
+    stop_home_assistant,
     switch,
 )
 from .pcp_home import pcp_home
@@ -152,7 +153,7 @@ async def test_a_router_that_is_away_while_it_is_set_up(
     add_forward(hass, entry, forward_data(external_port))
     await set_up(hass, entry)
     await switch(hass, "turn_on")
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     router.fault(Fault.DROP_BEFORE, times=None)
     await set_up(hass, entry)
     assert entry.state is ConfigEntryState.SETUP_RETRY
@@ -290,7 +291,7 @@ async def test_logins(hass: HomeAssistant, download: Download, kind: str) -> Non
             assert len(found["errors"]) == len(login)
             words = set(login.values()) - {"root", "admin"}  # Names of other things, too.
             assert download.told({*words, *own}) == set()
-            await hass.config_entries.async_unload(home.entry.entry_id)
+            await stop_home_assistant(hass, home.entry)
 
 
 async def test_who_reads_it_cannot_delete_a_mapping_of_pcp(
@@ -310,7 +311,7 @@ async def test_who_reads_it_cannot_delete_a_mapping_of_pcp(
             found = await download(home.entry)
             assert len(found["ledger"]["openings"]) == 1
             assert download.told({mapping.id, nonce.hex(), str(list(nonce))}) == set()
-            await hass.config_entries.async_unload(home.entry.entry_id)
+            await stop_home_assistant(hass, home.entry)
 
 
 async def test_the_device_of_a_forward(
@@ -369,7 +370,7 @@ async def test_a_ledger_that_is_damaged(
     hass: HomeAssistant, entry: MockConfigEntry, download: Download
 ) -> None:
     await set_up(hass, entry)
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     ledger_path(hass, entry).parent.mkdir(exist_ok=True)
     ledger_path(hass, entry).write_text("{")
     found = await download(entry)

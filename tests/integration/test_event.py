@@ -23,7 +23,16 @@ from custom_components.port_forward.openings import Activity, Kind
 from lab.virtual_router import Fault, VirtualRouter
 
 from .automating import device_of, forward_id_of, open_for, pass_time
-from .conftest import add_forward, forward_data, make_entry, refresh, set_up, state_of, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    make_entry,
+    refresh,
+    set_up,
+    state_of,
+    stop_home_assistant,
+    switch,
+)
 
 EVENT = "event.camera_activity"
 ROUTER_EVENT = "event.virtual_router_activity"
@@ -124,7 +133,7 @@ async def test_two_routers_do_not_show_each_other(
         await switch(hass, "turn_on")
         assert event(hass, ROUTER_EVENT).attributes["event_type"] == "opened"
         assert event(hass, f"{ROUTER_EVENT}_2").state == STATE_UNKNOWN
-        await hass.config_entries.async_unload(entry.entry_id)
+        await stop_home_assistant(hass, entry)
 
 
 async def test_what_failed_is_told_in_words_even_while_the_router_is_away(
@@ -175,7 +184,7 @@ async def test_what_happened_before_there_were_entities_is_told_once(
     closed: MockConfigEntry,
 ) -> None:
     await open_for(hass, minutes=10)
-    await hass.config_entries.async_unload(closed.entry_id)
+    await stop_home_assistant(hass, closed)
     freezer.tick(timedelta(hours=1))
     told = async_capture_events(hass, EVENT_ACTIVITY)
     shown = async_capture_events(hass, "state_changed")

@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from lab.virtual_router import VirtualRouter
 
-from .conftest import add_forward, forward_data, make_entry, set_up, state_of
+from .conftest import add_forward, forward_data, make_entry, set_up, state_of, stop_home_assistant
 from .talking import say, set_up_assist, spoken
 
 SSH = "switch.ssh"
@@ -170,7 +170,7 @@ async def test_the_router_itself(
         add_forward(hass, entry, forward_data(external_port, internal_host=host), title="SSH")
         await set_up(hass, entry)
         assert not exposed_to(hass)
-        await hass.config_entries.async_unload(entry.entry_id)
+        await stop_home_assistant(hass, entry)
 
 
 async def test_for_administrators_alone(

@@ -23,6 +23,7 @@ from .conftest import (
     refresh,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
     until_one_waits,
 )
@@ -229,7 +230,7 @@ async def test_moves_by_dhcp(
 async def test_moved_while_home_assistant_was_off(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     track(hass, "camera", CAMERA, SIX)
     await settle(hass)
     assert hosts(router) == [FIVE]
@@ -241,7 +242,7 @@ async def test_moved_while_home_assistant_was_off(
 async def test_stays_open_until_its_tracker_is_back(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     forget(hass)
     await set_up(hass, opened)
     assert hosts(router) == [FIVE]
@@ -254,7 +255,7 @@ async def test_stays_open_until_its_tracker_is_back(
 async def test_stranger_was_there_first_after_a_restart(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     forget(hass)
     track(hass, "nas", NAS, FIVE)
     await set_up(hass, opened)
@@ -467,7 +468,7 @@ async def test_device_removed(
 async def test_device_removed_while_home_assistant_was_off(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, camera: dr.DeviceEntry
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     dr.async_get(hass).async_remove_device(camera.id)
     await set_up(hass, opened)
     assert router.mappings == ()
@@ -583,7 +584,7 @@ async def test_edited_to_an_address(
 async def test_unloaded_it_follows_no_more(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     track(hass, "camera", CAMERA, SIX)
     await settle(hass)
     assert sum(router.requests.values()) == 0

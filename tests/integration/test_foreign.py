@@ -21,7 +21,15 @@ from custom_components.port_forward.logbook import sentence_of_sighting
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port
 
 from .automating import automate, device_of
-from .conftest import add_forward, forward_data, refresh, set_up, state_of, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    refresh,
+    set_up,
+    state_of,
+    stop_home_assistant,
+    switch,
+)
 
 SENSOR = "sensor.virtual_router_foreign_mappings"
 EVENT = "event.virtual_router_foreign_mappings"
@@ -299,7 +307,7 @@ async def test_what_came_while_home_assistant_was_off(
     await open_by_other(router, 8080)
     await refresh(hass, watched)
     told = async_capture_events(hass, EVENT_SIGHTING)
-    await hass.config_entries.async_unload(watched.entry_id)
+    await stop_home_assistant(hass, watched)
     await open_by_other(router, 8081)
     await set_up(hass, watched)
     assert [event.data["external_ports"] for event in told] == ["8081"], "the other was told before"
@@ -313,7 +321,7 @@ async def test_memory_that_cannot_be_read(
     watched: MockConfigEntry,
     hass_storage: dict[str, Any],
 ) -> None:
-    await hass.config_entries.async_unload(watched.entry_id)
+    await stop_home_assistant(hass, watched)
     hass_storage[f"{DOMAIN}.{watched.entry_id}.foreign"]["data"] = {"memory": 5}
     await set_up(hass, watched)
     assert len(asked(hass)) == 1, "rather asked about once more than taken for granted"

@@ -28,7 +28,16 @@ from lab.virtual_router import VirtualRouter, free_port
 
 from .adopt_home import UsersRouter, home_of, users_router
 from .automating import pass_time
-from .conftest import add_forward, forward_data, ledger_of, refresh, set_up, state_of, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    ledger_of,
+    refresh,
+    set_up,
+    state_of,
+    stop_home_assistant,
+    switch,
+)
 from .test_foreign import SENSOR, answer, asked, begin, choose, open_by_other
 from .test_forward_flow import shown
 
@@ -341,7 +350,7 @@ async def test_killed_before_it_is_taken_over(
         unique_id=None,
     )
     await foreign.async_expect(subentry.subentry_id, dt_util.utcnow() + timedelta(minutes=5), None)
-    await hass.config_entries.async_unload(watched.entry_id)
+    await stop_home_assistant(hass, watched)
     hass.config_entries.async_add_subentry(watched, subentry)
     await set_up(hass, watched)
     assert state_of(hass, DOOR) == "on"
@@ -380,7 +389,7 @@ async def test_adopt_a_rule_of_a_router_that_can_switch_it(
         await pass_time(hass, freezer, minutes=10, seconds=1)
         assert (state_of(hass, "switch.nas"), router.is_on) == ("off", False)
         assert router.rule == before, "and it is still there"
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)
 
 
 @pytest.mark.parametrize("kind", ["mikrotik", "unifi", "opnsense"])
@@ -390,7 +399,7 @@ async def test_close_switches_a_rule_off_where_that_can_be(hass: HomeAssistant, 
         before = router.rule
         await call(hass, home.entry, "close_mapping", router.port)
         assert (router.is_on, router.rule) == (False, before)
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)
 
 
 async def test_the_flow_of_a_router_that_is_gone(
@@ -400,6 +409,6 @@ async def test_the_flow_of_a_router_that_is_gone(
     await refresh(hass, watched)
     [issue] = asked(hass)
     step = await begin(hass, issue)
-    await hass.config_entries.async_unload(watched.entry_id)
+    await stop_home_assistant(hass, watched)
     step = await choose(hass, step, next_step_id="accept")
     assert (step["type"], step["reason"]) == (FlowResultType.ABORT, "failed")

@@ -21,7 +21,15 @@ from tests.lab.control_point import talk
 from tests.translations import rendered
 
 from .adopt_home import home_of, labels, users_router
-from .conftest import add_forward, forward_data, refresh, set_up, state_of, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    refresh,
+    set_up,
+    state_of,
+    stop_home_assistant,
+    switch,
+)
 from .test_forward_flow import TYPED, assert_form, message, start, submit
 
 MINUTE = timedelta(minutes=1)
@@ -106,7 +114,7 @@ async def home_with(
     await set_up(hass, entry)
     await switch(hass, "turn_on")
     yield Home(hass=hass, entry=entry, router=router, freezer=freezer, port=port)
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
 
 
 @pytest.fixture
@@ -260,7 +268,7 @@ async def test_an_adopted_rule(hass: HomeAssistant, freezer: FrozenDateTimeFacto
             assert home.state == state
         assert not router.is_on
         assert home.told == ("closed", "idle")
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +297,7 @@ async def test_times(hass: HomeAssistant, time: dict[str, int], error: str | Non
         else:
             [subentry] = entry.subentries.values()
             assert subentry.data["close_when_idle"] == time
-        await hass.config_entries.async_unload(entry.entry_id)
+        await stop_home_assistant(hass, entry)
 
 
 async def asked_to_add(
@@ -320,4 +328,4 @@ async def test_an_account_that_may_not_look_at_the_counters_is_refused(hass: Hom
         step = await asked_to_add(hass, entry, IDLE)
         assert_form(step, "user", {"more": "no_hit_counters"})
         assert message(step) == rendered("config_subentries.forward.error.no_hit_counters")
-        await hass.config_entries.async_unload(entry.entry_id)
+        await stop_home_assistant(hass, entry)

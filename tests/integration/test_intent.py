@@ -30,6 +30,7 @@ from .conftest import (
     refresh,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
 )
 from .talking import Camera, say, set_up_assist, spoken
@@ -389,7 +390,7 @@ class TestLockdown:
         assert not neighbour.mappings
         assert state_of(hass, LOCKDOWN) == state_of(hass, f"{LOCKDOWN}_2") == "on"
 
-        await hass.config_entries.async_unload(entry.entry_id)
+        await stop_home_assistant(hass, entry)
         response = await say(hass, "turn on lockdown")
         assert spoken(response) == rendered(
             "exceptions.not_all_closed.message", {"router": "Virtual Router"}

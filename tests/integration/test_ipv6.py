@@ -32,6 +32,7 @@ from .conftest import (
     refresh,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
     up_for_a_day,
 )
@@ -164,7 +165,7 @@ async def test_restart_of_home_assistant_keeps_both(home: Home6) -> None:
     await home.add(free_port(), "both")
     await switch(home.hass, "turn_on")
     [before] = home.router.pinholes
-    await home.hass.config_entries.async_unload(home.entry.entry_id)
+    await stop_home_assistant(home.hass, home.entry)
     await set_up(home.hass, home.entry)
     assert (home.open, state_of(home.hass)) == ((1, 1), "on")
     assert home.router.pinholes[0].unique_id == before.unique_id

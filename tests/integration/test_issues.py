@@ -24,6 +24,7 @@ from .conftest import (
     refresh,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
 )
 
@@ -65,7 +66,7 @@ async def openwrt(hass: HomeAssistant) -> AsyncGenerator[Home[OnOpenWrt]]:
         await hass.async_block_till_done()
         yield home
         for entry in hass.config_entries.async_entries(DOMAIN):
-            await hass.config_entries.async_unload(entry.entry_id)
+            await stop_home_assistant(hass, entry)
 
 
 def state_of_entry(entry: MockConfigEntry) -> ConfigEntryState:

@@ -32,6 +32,7 @@ from .conftest import (
     restart_home_assistant,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
 )
 
@@ -275,7 +276,7 @@ async def test_the_ledger_is_damaged_while_locked(
     router.fault(Fault.DROP_BEFORE, times=None)
     with pytest.raises(HomeAssistantError):
         await lock(hass)
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     path = ledger_path(hass, opened)
     path.write_text(path.read_text()[:-20])
     for _ in range(2):
@@ -296,7 +297,7 @@ async def test_the_ledger_is_damaged_while_locked(
 async def test_a_damaged_ledger_that_does_not_tell_is_locked(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry, damage: bytes
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     ledger_path(hass, opened).write_bytes(damage)
     await set_up(hass, opened)
     assert state_of(hass, LOCKDOWN) == "on"

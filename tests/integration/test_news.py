@@ -8,7 +8,7 @@ from custom_components.port_forward import news
 from lab.virtual_router import Fault, VirtualRouter
 
 from .announcing import announce
-from .conftest import add_forward, forward_data, set_up, state_of, switch
+from .conftest import add_forward, forward_data, set_up, state_of, stop_home_assistant, switch
 
 LOOKED = "GetExternalIPAddress"
 BEFORE, ANEW = "1", "2"
@@ -60,7 +60,7 @@ async def test_restarted_while_home_assistant_was_off(
 ) -> None:
     await opened.runtime_data.async_refresh()
     await switch(hass, "turn_on")
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     [mapping] = router.mappings
     await set_up(hass, opened)
     # Gone since, with an announcement that only this start has heard of.
@@ -110,7 +110,7 @@ async def test_from_somebody_else(
 async def test_unloaded_it_listens_no_more(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     await announce(hass, router, byebye=True)
     await announce(hass, router, notify=True, boot_id=ANEW)
     assert not router.requests[LOOKED]

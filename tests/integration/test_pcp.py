@@ -10,7 +10,7 @@ from homeassistant.exceptions import HomeAssistantError
 
 from lab.virtual_router import Quirk, free_port
 
-from .conftest import ledger_of, ledger_path, phases, set_up, state_of, switch
+from .conftest import ledger_of, ledger_path, phases, set_up, state_of, stop_home_assistant, switch
 from .pcp_home import CAMERA, EVENT, PORT_SENSOR, PcpHome, pcp_home
 
 # It goes on by itself: a router that is silent is waited for.
@@ -141,7 +141,7 @@ async def test_killed_between_ledger_and_answer(home: PcpHome, external_port: in
     )
     await home.add(external_port)
     await switch(home.hass, "turn_on")
-    await home.hass.config_entries.async_unload(home.entry.entry_id)
+    await stop_home_assistant(home.hass, home.entry)
     ledger_path(home.hass, home.entry).write_text(noted[0])
     assert phases(home.hass, home.entry) == ["opening"]
     assert home.ports == [external_port]

@@ -22,7 +22,16 @@ from custom_components.port_forward.routers.upnp import search
 from lab.virtual_router import Fault, Pcp, VirtualRouter
 
 from .announcing import set_up_ssdp
-from .conftest import add_forward, forward_data, ledger_of, ledger_path, set_up, state_of, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    ledger_of,
+    ledger_path,
+    set_up,
+    state_of,
+    stop_home_assistant,
+    switch,
+)
 from .flows import added, assert_abort, assert_form, default, options, start, start_typing, submit
 from .routes import HEADER, route
 
@@ -345,7 +354,7 @@ class TestReconfigure:
         assert any(key.startswith("not_closed") for _, key in issues)
 
         # As if Home Assistant had been off for an hour.
-        await hass.config_entries.async_unload(open_entry.entry_id)
+        await stop_home_assistant(hass, open_entry)
         ledger = ledger_of(hass, open_entry)
         for opening in ledger["openings"]:
             opening["lease_until"] = dt_util.utcnow().isoformat()
@@ -366,7 +375,7 @@ class TestReconfigure:
         open_entry: MockConfigEntry,
     ) -> None:
         """Home Assistant died while it opened: no lease is known."""
-        await hass.config_entries.async_unload(open_entry.entry_id)
+        await stop_home_assistant(hass, open_entry)
         ledger = ledger_of(hass, open_entry)
         for opening in ledger["openings"]:
             opening |= {"lease_until": None, "phase": "opening"}

@@ -8,7 +8,15 @@ from homeassistant.core import HomeAssistant
 from custom_components.port_forward import news
 from lab.virtual_router.pcp.packet import announcement
 
-from .conftest import add_forward, forward_data, refresh, set_up, state_of, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    refresh,
+    set_up,
+    state_of,
+    stop_home_assistant,
+    switch,
+)
 from .pcp_home import CAMERA, EVENT, PcpHome, pcp_home
 
 pytestmark = pytest.mark.freeze_time(tick=True)
@@ -75,7 +83,7 @@ async def test_restarted_while_home_assistant_was_off(
 ) -> None:
     async with pcp_home(hass, monkeypatch, speaks=speaks) as home:
         await open_one(home, external_port)
-        await hass.config_entries.async_unload(home.entry.entry_id)
+        await stop_home_assistant(hass, home.entry)
         await home.router.restart()
         await set_up(hass, home.entry)
         assert home.ports == [external_port]

@@ -10,7 +10,7 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml.loader import parse_yaml
 from pytest_homeassistant_custom_component.common import async_capture_events
 
-from .conftest import set_up, state_of, switch
+from .conftest import set_up, state_of, stop_home_assistant, switch
 from .pcp_home import EVENT, PORT_SENSOR, PcpHome, pcp_home
 
 pytestmark = pytest.mark.freeze_time(tick=True)
@@ -121,7 +121,7 @@ async def test_another_port_after_home_assistant_was_off(
     home: PcpHome, freezer: FrozenDateTimeFactory
 ) -> None:
     told = await automate(home.hass)
-    await home.hass.config_entries.async_unload(home.entry.entry_id)
+    await stop_home_assistant(home.hass, home.entry)
     await home.pass_time(freezer, minutes=2)
     assert not home.router.mappings
     await set_up(home.hass, home.entry)

@@ -19,7 +19,15 @@ from lab.virtual_router import Fault, VirtualRouter, free_port
 
 from .adopt_home import Home, OnOpnsense, opnsense_home
 from .automating import open_for, pass_time
-from .conftest import add_forward, forward_data, refresh, set_up, state_of, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    refresh,
+    set_up,
+    state_of,
+    stop_home_assistant,
+    switch,
+)
 
 TARGET = "binary_sensor.camera_target_reachable"
 HOST = "127.0.0.5"
@@ -265,7 +273,7 @@ async def test_nothing_is_tried_after_an_unload(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device, freezer: FrozenDateTimeFactory
 ) -> None:
     await forward_to(hass, entry, device.port)
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     await pass_time(hass, freezer, seconds=335)
     await device.visited(1)
 
@@ -342,7 +350,7 @@ async def test_two_failures_after_a_restart(
     await watched(hass, entry, device)
     await device.off()
     await pass_time(hass, freezer, seconds=67)
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     await set_up(hass, entry)
     await settle(hass)
     assert (state_of(hass), state_of(hass, TARGET)) == ("on", "off")

@@ -35,6 +35,7 @@ from .conftest import (
     restart_home_assistant,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
 )
 
@@ -113,7 +114,7 @@ async def test_lost_and_then_taken_by_somebody_else_is_left_to_them(
 async def test_lost_with_a_restart_while_home_assistant_was_off_is_made_again(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     await router.restart(change_port=False)
     await set_up(hass, opened)
     assert state_of(hass) == "on"
@@ -197,7 +198,7 @@ async def test_run_out_while_home_assistant_was_off_is_made_again(
     noted: float,
 ) -> None:
     """Also if the ledger thinks that it has a moment to go: it was told in whole seconds."""
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     await router.remove("TCP", external_port)
     edit_ledger(hass, opened, lease_until=hass_time(seconds=noted).isoformat())
     await set_up(hass, opened)
@@ -208,7 +209,7 @@ async def test_run_out_while_home_assistant_was_off_is_made_again(
 async def test_killed_while_opening_after_the_router_did_it(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     edit_ledger(hass, opened, phase="opening", lease_until=None)
     await set_up(hass, opened)
     assert state_of(hass) == "on"
@@ -221,7 +222,7 @@ async def test_killed_while_opening_half_of_a_pair_closes_the_half(
     add_forward(hass, entry, forward_data(external_port, protocol="both"))
     await set_up(hass, entry)
     await switch(hass, "turn_on")
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     await router.remove("UDP", external_port)
     edit_ledger(hass, entry, phase="opening", lease_until=None)
     await set_up(hass, entry)
@@ -233,7 +234,7 @@ async def test_killed_while_opening_half_of_a_pair_closes_the_half(
 async def test_killed_while_closing_is_closed(
     hass: HomeAssistant, router: VirtualRouter, opened: MockConfigEntry
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     edit_ledger(hass, opened, phase="closing")
     await set_up(hass, opened)
     assert state_of(hass) == "off"
@@ -449,7 +450,7 @@ async def test_a_damaged_ledger_is_kept_aside_and_reported(
     router: VirtualRouter,
     opened: MockConfigEntry,
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     path = ledger_path(hass, opened)
     damaged = path.read_text()[:-20]
     path.write_text(damaged)
@@ -473,7 +474,7 @@ async def test_what_is_ours_is_found_on_the_router_when_the_ledger_is_lost(
         protocol="UDP", external_port=free_port(), internal_host="127.0.0.9", internal_port=1
     )
     kept, gone, foreign = router.mappings
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     damage(hass, opened, lambda text: text[:-20])
     (subentry_id,) = (key for key, s in opened.subentries.items() if s.title == "Gone")
     hass.config_entries.async_remove_subentry(opened, subentry_id)
@@ -513,7 +514,7 @@ async def test_nothing_of_ours_stays_open_unnoticed_when_the_ledger_is_lost(
     add_forward(hass, entry, forward_data(external_port))
     await set_up(hass, entry)
     await switch(hass, "turn_on")
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     damage(hass, entry, done)
     router.fault(Fault.DROP_BEFORE, times=None)
     for _ in range(2):
@@ -541,7 +542,7 @@ async def test_what_has_no_forward_any_more_is_closed_though_the_router_refuses_
     add_forward(hass, opened, forward_data(free_port()), title="Gone")
     await hass.async_block_till_done()
     await switch(hass, "turn_on", "switch.gone")
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     damage(hass, opened, lambda text: text[:-20])
     (subentry_id,) = (key for key, s in opened.subentries.items() if s.title == "Gone")
     hass.config_entries.async_remove_subentry(opened, subentry_id)
@@ -602,7 +603,7 @@ async def test_killed_before_a_shorter_lease_was_in_the_ledger(
     remains: int,
     renewed_after: float,
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     edit_ledger(hass, opened, **known)
     monkeypatch.setattr(router.wans[0], "remaining", lambda _: remains)
     await set_up(hass, opened)
@@ -620,7 +621,7 @@ async def test_overdue_ones_are_closed_together(
     await set_up(hass, entry)
     for number in range(5):
         await switch(hass, "turn_on", f"switch.forward_{number}")
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     path = ledger_path(hass, entry)
     ledger = ledger_of(hass, entry)
     for opening in ledger["openings"]:

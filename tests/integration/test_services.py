@@ -14,7 +14,16 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 from custom_components.port_forward.const import DOMAIN
 from lab.virtual_router import Fault, VirtualRouter, free_port
 
-from .conftest import add_forward, forward_data, make_entry, refresh, set_up, state_of, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    make_entry,
+    refresh,
+    set_up,
+    state_of,
+    stop_home_assistant,
+    switch,
+)
 
 
 @pytest.fixture
@@ -162,7 +171,7 @@ async def test_a_router_that_is_away_is_told(
     with pytest.raises(HomeAssistantError) as raised:
         await call(hass, action, entity_id="switch.camera")
     assert raised.value.translation_key == "router_away"
-    await hass.config_entries.async_unload(ready.entry_id)
+    await stop_home_assistant(hass, ready)
     with pytest.raises(HomeAssistantError) as raised:
         await call(hass, action, entity_id="switch.camera")
     assert raised.value.translation_key == "router_away"

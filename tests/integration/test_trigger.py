@@ -32,7 +32,7 @@ from custom_components.port_forward.const import CONF_CLOSE_ON_STOP
 from lab.virtual_router import Fault, Quirk, VirtualRouter
 
 from .automating import FOREIGN_SWITCH, automate, device_of, furnish, open_for, pass_time
-from .conftest import refresh, set_up, state_of, switch
+from .conftest import refresh, set_up, state_of, stop_home_assistant, switch
 
 CAMERA = "switch.camera"
 GAMES = "switch.games"
@@ -381,7 +381,7 @@ async def test_about_to_close_of_what_was_open_before(
 ) -> None:
     await open_for(hass, minutes=30)
     runs = await on(hass, "about_to_close")
-    await hass.config_entries.async_unload(closed.entry_id)
+    await stop_home_assistant(hass, closed)
     await pass_time(hass, freezer, minutes=10)
     await set_up(hass, closed)
     await pass_time(hass, freezer, minutes=15)
@@ -393,7 +393,7 @@ async def test_about_to_close_while_its_router_was_being_reloaded(
 ) -> None:
     await open_for(hass, minutes=30)
     runs = await on(hass, "about_to_close")
-    await hass.config_entries.async_unload(closed.entry_id)
+    await stop_home_assistant(hass, closed)
     await pass_time(hass, freezer, minutes=26)
     assert not runs
     await set_up(hass, closed)

@@ -31,7 +31,15 @@ from tests.lab.control_point import talk
 from tests.translations import rendered
 
 from .adopt_home import home_of, users_router
-from .conftest import add_forward, forward_data, refresh, set_up, state_of, switch
+from .conftest import (
+    add_forward,
+    forward_data,
+    refresh,
+    set_up,
+    state_of,
+    stop_home_assistant,
+    switch,
+)
 from .test_forward_flow import TYPED, assert_form, edit, message, start, submit
 
 CONSOLE, TABLET = "127.0.0.50", "127.0.0.51"
@@ -116,7 +124,7 @@ async def home(
         entry.add_to_hass(hass)
         yield Home(hass=hass, router=router, freezer=freezer, entry=entry, port=free_port())
         for left in hass.config_entries.async_entries(DOMAIN):
-            await hass.config_entries.async_unload(left.entry_id)
+            await stop_home_assistant(hass, left)
         await hass.async_block_till_done()
 
 
@@ -449,7 +457,7 @@ async def test_mikrotik(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> 
             assert state_of(hass) == state
         [rule] = [row for row in router.items() if row["action"] == "dst-nat"]
         assert rule["to-addresses"] == CONSOLE
-        await hass.config_entries.async_unload(entry.entry_id)
+        await stop_home_assistant(hass, entry)
 
 
 class TestEntity:
@@ -508,7 +516,7 @@ class TestEntity:
             async_fire_time_changed(hass)
             await hass.async_block_till_done(wait_background_tasks=True)
             assert (home.state, router.is_on) == ("off", False)
-            await hass.config_entries.async_unload(home.entry.entry_id)
+            await stop_home_assistant(hass, home.entry)
 
     async def test_a_host_that_is_not_known_is_told_once(self, home: Home) -> None:
         await home.add(opened_by="input_boolean.door", internal_host="192.0.2.1")

@@ -107,7 +107,8 @@ class Keeper:
                 at_most = opening.deadline - dt_util.utcnow() - self._ledger.clock_is_behind
                 at_most = min(at_most, opening.deadline - opening.asked_at)
                 self._schedule.set_deadline(opening.forward.id, opening.deadline, at_most)
-        if self._ledger.is_locked or any(map(self._must_go, self._ledger.openings.values())):
+        openings = self._ledger.openings.values()
+        if self._ledger.is_locked or any(o.phase is Phase.CLOSING for o in openings):
             self._schedule.set_retry(0)
 
     @callback
@@ -477,19 +478,14 @@ class Keeper:
 
     async def _close_again(self) -> None:
         """Close what could not be closed before, and what must not be open under lockdown."""
-        openings = self._ledger.openings.values()
-        await self._do.close_quietly(
-            [
-                opening.within(opening.phase, Reason.LOCKDOWN)
-                if opening.phase is not Phase.CLOSING
-                else opening
-                for opening in openings
-                if self._ledger.is_locked or self._must_go(opening)
-            ]
-        )
-
-    def _must_go(self, opening: Opening) -> bool:
-        return opening.phase is Phase.CLOSING
+        closing = []
+        for opening in self._ledger.openings.values():
+            if opening.phase is Phase.CLOSING:
+                closing.append(opening)
+            elif self._ledger.is_locked:
+                closing.append(opening.within(opening.phase, Reason.LOCKDOWN))
+        await self._do.close_quietly(closing)
+        self._reconciler.settle_lost()
 
     async def _renew(self, forward_id: str) -> None:
         """Renew the lease of a forward, if it is open still and not being closed."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 
@@ -91,7 +91,8 @@ class Reconciler:
         self._on_doubt = on_doubt
         # Forwards that could not be brought in order, so that it is logged once.
         self._troubled: set[str] = set()
-        self._wishes = Wishes(forwards={}, barred={}, following=())
+        # None before the first look.
+        self._wishes: Wishes | None = None
         # Forwards whose mappings the router has lost since they were last judged.
         self._lost: set[str] = set()
         # Forwards that have to be brought in order, in this order.
@@ -132,24 +133,43 @@ class Reconciler:
                 self._unsettled[opening.forward.id] = None
         # What is open and should not be goes together, and ahead of all else.
         if closing:
-            self._in_background(
-                self._do.close_quietly(closing, urgency=Urgency.DUE), "close what must not be open"
-            )
+            self._in_background(self._close_first(closing), "close what must not be open")
+        self._begin_to_settle()
+
+    async def _close_first(self, closing: Collection[Opening]) -> None:
+        await self._do.close_quietly(closing, urgency=Urgency.DUE)
+        self.settle_lost()
+
+    @callback
+    def settle_lost(self) -> None:
+        """Make again what was closed where its device was, now that it is."""
+        if self._wishes is not None:
+            lost = [o for o in self._ledger.openings.values() if o.phase is Phase.LOST]
+            self._unsettled.update(dict.fromkeys(opening.forward.id for opening in lost))
+            self._begin_to_settle()
+
+    def _begin_to_settle(self) -> None:
         if self._unsettled and not self._is_settling:
             self._is_settling = True
             self._in_background(self._settle_all(), "bring port forwards in order")
 
+    @property
+    def _wished(self) -> Wishes:
+        """What the newest look knows of the wishes of the user."""
+        assert self._wishes is not None  # noqa: S101  nothing is judged before a look
+        return self._wishes
+
     def _note(self, opening: Opening, verdict: Verdict) -> None:
         if verdict is not Verdict.KEEP:
             forward_id = opening.forward.id
-            why = self._wishes.barred.get(forward_id, opening.reason)
+            why = self._wished.barred.get(forward_id, opening.reason)
             journal = self._teller.journal
             journal.note(forward_id, Source.VERDICT, verdict.name.lower(), why=why)
 
     def _with_reason(self, opening: Opening, verdict: Verdict) -> Opening:
         """Return an opening that has to be closed with the reason for that."""
         if verdict is Verdict.CLOSE_BARRED:
-            reason: Reason | None = self._wishes.barred[opening.forward.id]
+            reason: Reason | None = self._wished.barred[opening.forward.id]
         else:
             reason = _CLOSED_FIRST[verdict]
         return opening.within(opening.phase, reason)
@@ -259,8 +279,8 @@ class Reconciler:
         forward_id = opening.forward.id
         evidence = Evidence(
             deleted=not self._exists(forward_id),
-            barred=forward_id in self._wishes.barred,
-            wanted=self._wishes.forwards.get(forward_id),
+            barred=forward_id in self._wished.barred,
+            wanted=self._wished.forwards.get(forward_id),
             complete=all(map(self._view.holds, opening.mappings)),
             lists_all=self._router.capabilities.listing is Listing.FULL,
             lost=forward_id in self._lost,
@@ -279,7 +299,7 @@ class Reconciler:
     async def _settle(self, opening: Opening) -> None:
         """Do what the reconcile table says about one opening; who calls holds its locks."""
         forward_id = opening.forward.id
-        wanted = self._wishes.forwards.get(forward_id)
+        wanted = self._wished.forwards.get(forward_id)
         verdict = self._judge(opening)
         if verdict is Verdict.KEEP:
             await self._keep(opening)
@@ -288,7 +308,7 @@ class Reconciler:
             await self._restore(opening, Reason.ROUTER_RESTARTED if lost else Reason.LEASE_RAN_OUT)
         elif verdict is Verdict.MOVE and wanted:
             moved = limited(wanted, opening.limit)
-            follows = wanted.id in self._wishes.following and has_moved(opening.forward, moved)
+            follows = wanted.id in self._wished.following and has_moved(opening.forward, moved)
             await (self.follow if follows else self._move)(opening, moved)
         elif verdict is Verdict.DROP_HALF_MADE:
             await self._do.remove(opening)
