@@ -24,11 +24,27 @@ from .routers.observed import ObservedRouter
 from .routers.registry import DRIVERS
 from .routers.router import Router
 
+_RUNNING = (ConfigEntryState.LOADED, ConfigEntryState.SETUP_RETRY)
+
 
 def make_router(hass: HomeAssistant, entry: ConfigEntry, learned: Mapping[str, str]) -> Router:
     """Return the driver of the entry, not yet connected."""
     router = DRIVERS[entry.data[CONF_DRIVER]](async_session(hass), entry.data, learned=learned)
-    return ObservedRouter(router, async_history(hass, entry.entry_id).observations)
+    history = async_history(hass, entry.entry_id)
+    credentials = hash(repr(sorted(entry.data.items())))
+    history.patience.begin(credentials, partial(_ask_to_log_in, hass, entry))
+    return ObservedRouter(router, history.observations, history.patience)
+
+
+@callback
+def _ask_to_log_in(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Let the user log in again, whatever it was that the router refused.
+
+    At a set-up Home Assistant does so by itself, and of a router that is being
+    deleted or disabled nobody wants to be asked.
+    """
+    if entry.disabled_by is None and entry.state in _RUNNING:
+        entry.async_start_reauth(hass)
 
 
 @singleton(f"{DOMAIN}_session")

@@ -14,6 +14,7 @@ from typing import Final, override
 
 from .errors import RouterError
 from .model import Capabilities, Connection, Forward, PortMapping, RouterInfo, Snapshot
+from .patience import Patience
 from .router import Router
 
 _NEWEST: Final = 100
@@ -97,12 +98,21 @@ class Observations:
 
 
 class ObservedRouter(Router):
-    """Passes everything on to the driver of a router, and notes what comes of it."""
+    """Passes everything on to the driver of a router, and notes what comes of it.
 
-    def __init__(self, router: Router, observations: Observations) -> None:
-        """Take the driver, and where to note it."""
+    What would only be one more log in that is refused is not passed on.
+    """
+
+    def __init__(self, router: Router, observations: Observations, patience: Patience) -> None:
+        """Take the driver, where to note it, and what is known of its log ins."""
         self._router = router
         self._observations = observations
+        self._patience = patience
+
+    @contextmanager
+    def _asking(self, operation: str) -> Iterator[None]:
+        with self._patience.asking(), self._observations.of(operation):
+            yield
 
     @property
     @override
@@ -116,12 +126,12 @@ class ObservedRouter(Router):
 
     @override
     async def connect(self) -> RouterInfo:
-        with self._observations.of("connect"):
+        with self._asking("connect"):
             return await self._router.connect()
 
     @override
     async def snapshot(self, ours: Collection[PortMapping] = ()) -> Snapshot:
-        with self._observations.of("snapshot"):
+        with self._asking("snapshot"):
             return await self._router.snapshot(ours)
 
     @override
@@ -141,22 +151,22 @@ class ObservedRouter(Router):
         planned: Sequence[PortMapping] = (),
         ours: Collection[PortMapping] = (),
     ) -> tuple[PortMapping, ...]:
-        with self._observations.of("open"):
+        with self._asking("open"):
             return await self._router.open(forward, lease, planned=planned, ours=ours)
 
     @override
     async def close(self, mapping: PortMapping) -> None:
-        with self._observations.of("close"):
+        with self._asking("close"):
             await self._router.close(mapping)
 
     @override
     async def set_enabled(self, mapping: PortMapping, *, enabled: bool) -> PortMapping:
-        with self._observations.of("set_enabled"):
+        with self._asking("set_enabled"):
             return await self._router.set_enabled(mapping, enabled=enabled)
 
     @override
     async def connections(self) -> tuple[Connection, ...]:
-        with self._observations.of("connections"):
+        with self._asking("connections"):
             return await self._router.connections()
 
     @override
