@@ -32,6 +32,7 @@ _CLOSE_RETRIES: Final = (1, 2, 5, 10, 30, 60, 120, 300)
 _RENEWAL_RETRIES: Final = (15, 30, 60, 120, 300)
 
 _SHORTEST_RETRY: Final = 2.0
+_LONG_AGO: Final = timedelta(days=1)
 # Seconds. VPN providers grant a minute and expect a renewal after 45 s (ProtonVPN).
 _SHORT_LEASE: Final = 60.0
 
@@ -77,6 +78,10 @@ class Operations:
         # Forwards that may be open or not where the router does not list, as it
         # did not do what was asked last: how many renewals have failed in a row.
         self._unsure: dict[str, int] = {}
+        # Forwards whose alarms are set: what a look shows of their leases is no news.
+        self._kept: set[str] = set()
+        # When those were last asked for that were open by then.
+        self._asked_at: dict[str, datetime] = {}
 
     def stop(self) -> None:
         """Stop all timers."""
@@ -92,6 +97,8 @@ class Operations:
         self._check_may_open()
         if held is None:
             await self._ledger.record(asked)
+        else:
+            self._asked_at[asked.forward.id] = dt_util.utcnow()
         try:
             granted = await make(self._router, asked, held, self._lease_for(asked))
         except RouterError as error:
@@ -157,6 +164,8 @@ class Operations:
         for opening in closing:
             self._timers.cancel(opening.forward.id)
             self._deadlines.clear(opening.forward.id)
+            self._kept.discard(opening.forward.id)
+            self._asked_at.pop(opening.forward.id, None)
             try:
                 if isinstance(failure, RouterUnreachableError):
                     raise failure  # The others would take just as long to fail.
@@ -231,6 +240,7 @@ class Operations:
         forward_id = opening.forward.id
         failures = self._unsure.get(forward_id, 0)
         self._timers.cancel(forward_id)
+        self._kept.add(forward_id)
         if opening.forward.adopted:
             return
         now = dt_util.utcnow()
@@ -252,16 +262,20 @@ class Operations:
         else:
             share = 0.75 if remaining <= _SHORT_LEASE else 0.5
             delay = remaining * share
-        self._timers.start(
-            forward_id,
-            delay * random.uniform(0.9, 1.0),  # noqa: S311  spreads load, guards nothing
-            partial(self._renew, forward_id),
-        )
+        spread = random.uniform(0.9, 1.0)  # noqa: S311  spreads load, guards nothing
+        self._renew_in(forward_id, max(delay * spread, _SHORTEST_RETRY))
 
     def renew_now(self, opening: Opening) -> None:
         """Renew without waiting."""
-        forward_id = opening.forward.id
-        self._timers.start(forward_id, 0, partial(self._renew, forward_id))
+        self._renew_in(opening.forward.id, 0)
+
+    def _renew_in(self, forward_id: str, delay: float) -> None:
+        """Renew after `delay` seconds, and never twice within `_SHORTEST_RETRY`."""
+        now = dt_util.utcnow()
+        since = (now - self._asked_at.get(forward_id, now - _LONG_AGO)).total_seconds()
+        # The clock may have been set back.
+        rest = _SHORTEST_RETRY - min(max(since, 0), _SHORTEST_RETRY)
+        self._timers.start(forward_id, max(delay, rest), partial(self._renew, forward_id))
 
     def note_unrenewed(self, opening: Opening, error: Exception) -> None:
         """Try a renewal that failed again."""
@@ -283,8 +297,8 @@ class Operations:
         return opening.phase is Phase.LOST or all(map(self._view.holds, opening.mappings))
 
     def is_renewing(self, forward_id: str) -> bool:
-        """Tell whether a renewal of this forward is set."""
-        return forward_id in self._timers
+        """Tell whether a renewal of this forward is set, or was found not to be needed."""
+        return forward_id in self._timers or forward_id in self._kept
 
     def _lease_for(self, opening: Opening) -> timedelta:
         """Return the lease to ask for: never longer than the opening lasts."""
