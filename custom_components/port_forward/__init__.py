@@ -8,7 +8,6 @@ from homeassistant.exceptions import ConfigEntryError, HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers import issue_registry as ir
-from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.typing import ConfigType
 
 from .automatic import triggering
@@ -68,9 +67,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: PortForwardConfigEntry) 
     )
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     runtime.async_show()
+    coordinator.foreign.teller.async_tell_untold()
     coordinator.probes.async_start()
-    # Automations cannot hear it before Home Assistant has started.
-    entry.async_on_unload(async_at_started(hass, coordinator.foreign.teller.async_tell_untold))
     await async_listen_for_news(entry)
     coordinator.follower.async_listen()
     await triggering.async_start(coordinator)

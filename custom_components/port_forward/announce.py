@@ -10,6 +10,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.util.signal_type import SignalType
 
 from .const import DOMAIN
+from .hearing import async_when_heard
 from .openings import Activity
 
 # Of every router, with the id of its config entry. Not the event: anybody may fire that one,
@@ -36,22 +37,30 @@ def async_show(hass: HomeAssistant, entry_id: str, activity: Activity) -> None:
 
 @callback
 def async_announce(hass: HomeAssistant, entry_id: str, activity: Activity) -> None:
-    """Tell triggers, the logbook and whoever listens of what happened to a forward."""
-    async_dispatcher_send(hass, SIGNAL_ACTIVITY, entry_id, activity)
-    hass.bus.async_fire(
-        EVENT_ACTIVITY,
-        {
-            "entity_id": async_switch_of(hass, activity.forward_id),
-            "device_id": _device_of(hass, entry_id, activity.forward_id),
-            "config_entry_id": entry_id,
-            "forward": activity.name,
-            "forward_id": activity.forward_id,
-            "kind": activity.kind,
-            "at": activity.at.isoformat(),
-            **details_of(activity),
-        },
-        context=activity.context or Context(),
-    )
+    """Tell triggers, the logbook and others what happened, once Home Assistant has started."""
+    # As it is now: by then the forward may be deleted.
+    data = {
+        "entity_id": async_switch_of(hass, activity.forward_id),
+        "device_id": _device_of(hass, entry_id, activity.forward_id),
+        "config_entry_id": entry_id,
+        "forward": activity.name,
+        "forward_id": activity.forward_id,
+        "kind": activity.kind,
+        "at": activity.at.isoformat(),
+        **details_of(activity),
+    }
+
+    @callback
+    def tell() -> None:
+        async_dispatcher_send(hass, SIGNAL_ACTIVITY, entry_id, activity)
+        hass.bus.async_fire(
+            EVENT_ACTIVITY,
+            data,
+            context=activity.context or Context(),
+            time_fired=activity.at.timestamp(),
+        )
+
+    async_when_heard(hass, tell)
 
 
 def details_of(activity: Activity) -> Details:

@@ -10,17 +10,20 @@ from homeassistant.util.hass_dict import HassKey
 from .const import DOMAIN
 from .openings.journal import Journal
 from .routers.observed import Observations
+from .routers.patience import Patience
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """What happened to the forwards of one router, and how its driver fared.
 
+    `patience` knows whether the router accepts the credentials of the entry.
     `needs` is what needs the user, by the id of its issue, and since when.
     """
 
     journal: Journal = field(default_factory=Journal)
     observations: Observations = field(default_factory=Observations)
+    patience: Patience = field(default_factory=Patience)
     needs: dict[str, datetime] = field(default_factory=dict)
 
 

@@ -77,19 +77,17 @@ class Issues:
         self._history = async_history(hass, entry.entry_id)
         # Forwards whose host cannot be used now, and why.
         self.homeless: dict[str, HostError] = {}
+        # The names of forwards that could not be closed, by their ids.
+        self._unclosed: dict[str, str] = {}
 
     @callback
     def on_activity(self, activity: Activity) -> None:
         """Tell of a port that cannot be closed, until it is, and of what was refused."""
-        issue_id = f"not_closed_{activity.forward_id}"
         if activity.kind is Kind.CLOSE_FAILED:
-            need = Need(
-                key="not_closed",
-                placeholders={"forward": activity.name, "router": self._entry.title},
-            )
-            async_tell(self._hass, issue_id, need, severity=ir.IssueSeverity.ERROR)
+            self._unclosed[activity.forward_id] = activity.name
         elif activity.kind in (Kind.CLOSED, Kind.MOVED):
-            ir.async_delete_issue(self._hass, DOMAIN, issue_id)
+            self._unclosed.pop(activity.forward_id, None)
+            ir.async_delete_issue(self._hass, DOMAIN, f"not_closed_{activity.forward_id}")
         if activity.kind in (Kind.OPENED, Kind.EXTENDED):
             # The user has decided.
             ir.async_delete_issue(self._hass, DOMAIN, f"reopen_{activity.forward_id}")
@@ -124,6 +122,19 @@ class Issues:
                 "since": f"{dt_util.as_local(opening.opened_at):%Y-%m-%d %H:%M}",
             },
         )
+
+    @callback
+    def _tell_unclosed(self) -> None:
+        """Tell of what could not be closed, and whether it is the user who has to log in."""
+        for forward_id, name in self._unclosed.items():
+            router = self._entry.title
+            need = Need(key="not_closed", placeholders={"forward": name, "router": router})
+            if self._history.patience.refusal:
+                need = Need(
+                    key="not_closed_login", placeholders={"forward": name, "router": router}
+                )
+            issue_id = f"not_closed_{forward_id}"
+            async_tell(self._hass, issue_id, need, severity=ir.IssueSeverity.ERROR)
 
     @callback
     def after_a_look(
@@ -164,12 +175,14 @@ class Issues:
                     placeholders={"forward": forward.name, "router": title},
                 )
         self._show(needs, self._history.needs.keys() - needs.keys())
+        self._tell_unclosed()
 
     @callback
     def check_troubles(self) -> None:
         """Tell what the router does not do, or does again; all else is as it was at a look."""
         needs = self._troubles()
         self._show(needs, {f"router_refuses_{self._entry.entry_id}"} - needs.keys())
+        self._tell_unclosed()
 
     def _troubles(self) -> dict[str, Need]:
         """Return what the router has answered last and goes on answering until somebody helps."""

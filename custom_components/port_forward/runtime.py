@@ -17,6 +17,7 @@ from homeassistant.config_entries import (
     SIGNAL_CONFIG_ENTRY_CHANGED,
     ConfigEntry,
     ConfigEntryChange,
+    ConfigEntryState,
 )
 from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import HomeAssistant, callback
@@ -48,7 +49,9 @@ from .routers.router import Router
 
 # Two for each of a thousand openings. More can only happen without entities
 # if something is wrong, and must not fill the memory then.
-_MOST_UNTOLD: Final = 2000
+MOST_UNTOLD: Final = 2000
+
+_RUNNING: Final = (ConfigEntryState.LOADED, ConfigEntryState.SETUP_RETRY)
 
 
 class RouterRuntime:
@@ -60,28 +63,9 @@ class RouterRuntime:
         self.entry = entry
         self.ledger = ledger
         self.issues = Issues(hass, entry)
-        self.router = ObservedRouter(make_router(hass, entry, ledger.learned), history.observations)
-        self.keeper = Keeper(
-            hass,
-            self.router,
-            ledger,
-            lease=lease_of(entry),
-            exists=lambda forward_id: forward_id in entry.subentries,
-            on_change=lambda forward_ids: self._on_change(forward_ids),  # noqa: PLW0108  replaced
-            on_activity=self.async_tell,
-            on_doubt=self.issues.ask_to_reopen,
-            journal=history.journal,
+        self.router = ObservedRouter(
+            make_router(hass, entry, ledger.learned), history.observations, history.patience
         )
-        self._hass = hass
-        self._on_change: Callable[[Collection[str]], None] = lambda _: None
-        # What happened while there were no entities to show it. None while there are.
-        self._untold: deque[Activity] | None = deque(maxlen=_MOST_UNTOLD)
-        self._giving_up: asyncio.Task[None] | None = None
-        self._given_up: Reason | None = None
-
-    @callback
-    def async_begin(self) -> None:
-        """Close what has to be closed from now on."""
         self.keeper.begin()
         self.async_check_entry()
 
@@ -93,9 +77,24 @@ class RouterRuntime:
         """
         self._on_change = on_change
         self._given_up = None
+        self._note_credentials()
         self.router.replace(make_router(self._hass, self.entry, self.ledger.learned))
         self.keeper.lease = lease_of(self.entry)
         self.keeper.go_on()
+
+    def _note_credentials(self) -> None:
+        credentials = hash(repr(sorted(self.entry.data.items())))
+        self._patience.begin(credentials, self._ask_to_log_in)
+
+    @callback
+    def _ask_to_log_in(self) -> None:
+        """Let the user log in again, whatever it was that the router refused.
+
+        At a set-up Home Assistant does so by itself, and of a router that is
+        being deleted or disabled nobody wants to be asked.
+        """
+        if self.entry.disabled_by is None and self.entry.state in _RUNNING:
+            self.entry.async_start_reauth(self._hass)
 
     @callback
     def async_show(self) -> None:
@@ -109,7 +108,7 @@ class RouterRuntime:
         """Keep what happens from now on for the next entities: these are gone."""
         self._on_change = lambda _: None
         if self._untold is None:
-            self._untold = deque(maxlen=_MOST_UNTOLD)
+            self._untold = deque(maxlen=MOST_UNTOLD)
 
     @callback
     def async_tell(self, activity: Activity) -> None:

@@ -93,6 +93,8 @@ class WanConnection:
 
     def remaining(self, mapping: VirtualMapping) -> int:
         """Seconds of lease that the router reports; 0 is permanent."""
+        if Quirk.Q05_ONE in self._quirks:
+            return 1
         if mapping.expires is None:
             return 0
         left = mapping.expires - asyncio.get_running_loop().time()
@@ -107,7 +109,7 @@ class WanConnection:
         await self._listen(mapping)
         old = self._rows.get(mapping.key)
         self._cancel_timer(mapping.key)
-        if mapping.lease and Quirk.Q05 not in self._quirks:
+        if mapping.lease and not {Quirk.Q05, Quirk.Q05_ONE} & self._quirks:
             loop = asyncio.get_running_loop()
             mapping = replace(mapping, expires=loop.time() + mapping.lease)
             self._timers[mapping.key] = loop.call_later(mapping.lease, self._expire, mapping.key)

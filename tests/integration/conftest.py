@@ -14,7 +14,7 @@ from unittest.mock import Mock, patch
 
 import pytest
 import pytest_socket
-from homeassistant.config_entries import ConfigSubentry
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
@@ -231,7 +231,7 @@ async def restart_home_assistant(hass: HomeAssistant, entry: MockConfigEntry) ->
     await start_home_assistant(hass, entry)
 
 
-async def stop_home_assistant(hass: HomeAssistant, *entries: MockConfigEntry) -> None:
+async def stop_home_assistant(hass: HomeAssistant, *entries: ConfigEntry) -> None:
     """Leave nothing of these routers but what is on the disk."""
     for entry in entries:
         await hass.config_entries.async_unload(entry.entry_id)
@@ -241,7 +241,7 @@ async def stop_home_assistant(hass: HomeAssistant, *entries: MockConfigEntry) ->
             del hass.data[RUNTIMES][entry.entry_id]
 
 
-async def start_home_assistant(hass: HomeAssistant, *entries: MockConfigEntry) -> None:
+async def start_home_assistant(hass: HomeAssistant, *entries: ConfigEntry) -> None:
     """Do what a start does: first of all the integration, then its entries."""
     await async_load_runtimes(hass)
     for entry in entries:

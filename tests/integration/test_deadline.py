@@ -239,6 +239,7 @@ async def test_a_clock_that_is_set_back_keeps_nothing_open(
     entry: MockConfigEntry,
     told: list[Activity],
 ) -> None:
+    router.quirks.add(Quirk.Q01)  # without leases: nobody but us closes it
     await switch(hass, "turn_on")
     deadlines = entry.runtime_data.keeper._do._deadlines._deadlines
     ((forward_id, (deadline, on_the_loop)),) = deadlines.items()
@@ -246,10 +247,32 @@ async def test_a_clock_that_is_set_back_keeps_nothing_open(
     freezer.move_to(datetime(2020, 1, 1, tzinfo=UTC))  # as after a bad answer of a time server
     # Half an hour has passed all the same.
     deadlines[forward_id] = (deadline, hass.loop.time())
+    # The timer that looks at the clock fires; the wall says 2020 to whoever asks it.
     async_fire_time_changed(hass, deadline)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass) == "off"
     assert not router.mappings
+    assert router.requests["DeletePortMapping"] == 1
+    assert (told[-1].kind, told[-1].reason) == (Kind.CLOSED, Reason.TIME_UP)
+    assert told[-1].at < deadline
+
+
+async def test_the_clock_is_looked_at_each_second(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    told: list[Activity],
+) -> None:
+    """A timer of its own would come as much too late as the clock was set forward."""
+    router.quirks.add(Quirk.Q01)
+    await switch(hass, "turn_on")
+    begun = dt_util.utcnow()
+    # Set forward, while only a second and a half has passed for all timers.
+    freezer.move_to(begun + timedelta(hours=1))
+    async_fire_time_changed(hass, begun + timedelta(seconds=1.5))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not router.mappings
+    assert told[-1].reason is Reason.TIME_UP
 
 
 async def test_a_clock_that_was_wrong_at_start_keeps_nothing_open_for_longer(

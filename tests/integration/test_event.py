@@ -18,8 +18,8 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.port_forward.announce import EVENT_ACTIVITY
-from custom_components.port_forward.coordinator import _MOST_UNTOLD, PortForwardCoordinator
 from custom_components.port_forward.openings import Activity, Kind
+from custom_components.port_forward.runtime import MOST_UNTOLD
 from lab.virtual_router import Fault, VirtualRouter
 
 from .automating import device_of, forward_id_of, open_for, pass_time
@@ -266,15 +266,15 @@ async def test_what_a_router_that_goes_closes_is_told(
 async def test_more_than_a_start_can_tell_does_not_pile_up(
     hass: HomeAssistant, closed: MockConfigEntry
 ) -> None:
-    running: PortForwardCoordinator = closed.runtime_data
-    starting = PortForwardCoordinator(hass, closed, running.router, running.keeper._ledger)
+    runtime = closed.runtime_data.runtime
+    runtime.async_hide()
     activity = Activity(
         kind=Kind.OPENED, forward_id=forward_id_of(closed), name="Camera", at=dt_util.utcnow()
     )
-    for number in range(_MOST_UNTOLD + 5):
-        starting._async_tell(replace(activity, name=f"Camera {number}"))
-    told = async_capture_events(hass, EVENT_ACTIVITY)
-    starting.async_tell_untold()
-    await hass.async_block_till_done()
-    assert len(told) == _MOST_UNTOLD
-    assert told[-1].data["forward"] == f"Camera {_MOST_UNTOLD + 4}"
+    for number in range(MOST_UNTOLD + 5):
+        runtime.async_tell(replace(activity, name=f"Camera {number}"))
+    shown: list[Activity] = []
+    closed.runtime_data.async_listen(shown.append)
+    runtime.async_show()
+    assert len(shown) == MOST_UNTOLD
+    assert shown[-1].name == f"Camera {MOST_UNTOLD + 4}"

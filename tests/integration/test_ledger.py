@@ -71,12 +71,16 @@ async def test_what_is_written_is_what_there_is(
         full = chance.random() < 0.3
         stored = await on_disk(hass)
         some = [opening(chance.randrange(6), version) for _ in range(chance.randrange(1, 3))]
-        change = chance.choice((ledger.record, ledger.mark))
         try:
-            if chance.random() < 0.4:
-                await ledger.strike(*(row.forward.id for row in some))
-            else:
-                await change(*some)
+            match chance.randrange(3):
+                case 0:
+                    await ledger.record(*some)
+                case 1:
+                    ledger.put(*some)
+                    await ledger.save()
+                case _:
+                    ledger.drop(*(row.forward.id for row in some))
+                    await ledger.save()
         except HomeAssistantError:
             assert full
             assert await on_disk(hass) == stored

@@ -20,7 +20,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.port_forward.announce import EVENT_ACTIVITY
 from custom_components.port_forward.const import CONF_CLOSE_ON_STOP, DOMAIN
-from custom_components.port_forward.openings import KeeperStoppedError
+from custom_components.port_forward.openings import GivenUpError
 from lab.virtual_router import Fault, Quirk, VirtualMapping, VirtualRouter, free_port
 
 from .conftest import (
@@ -354,7 +354,7 @@ async def test_what_is_opened_meanwhile_is_refused(
     else:
         hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     await arrived(router, "DeletePortMapping", 1)
-    with pytest.raises(KeeperStoppedError):
+    with pytest.raises(GivenUpError):
         await opened.runtime_data.async_open(forward_id)
     await hass.async_block_till_done()
     assert not router.mappings

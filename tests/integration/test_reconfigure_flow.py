@@ -9,7 +9,7 @@ from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.port_forward.openings import KeeperStoppedError
+from custom_components.port_forward.openings import GivenUpError
 from lab.virtual_router import Fault, VirtualRouter, Wan, free_port
 
 from .announcing import announce
@@ -201,7 +201,7 @@ async def test_what_is_opened_meanwhile_is_not_left_on_the_old_wan(
     two_wans.fault(Fault.SLOW_TO_ACT, action="DeletePortMapping", delay=0.3)
     done = hass.async_create_task(submit(hass, step, wan=other))
     await arrived(two_wans, "DeletePortMapping", 1)
-    with pytest.raises(KeeperStoppedError):
+    with pytest.raises(GivenUpError):
         await open_entry.runtime_data.async_open(forward_id)
     assert_abort(await done, "reconfigure_successful")
     await hass.async_block_till_done()

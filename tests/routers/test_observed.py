@@ -16,6 +16,7 @@ from custom_components.port_forward.routers.observed import (
     ObservedRouter,
     Timing,
 )
+from custom_components.port_forward.routers.patience import Patience
 from custom_components.port_forward.routers.router import Router
 from lab.virtual_router import Fault, Quirk
 from tests.routers.forwards import forward
@@ -24,7 +25,7 @@ from tests.routers.upnp.home import HOUR, Home, fill, home_with
 
 def observed(home: Home) -> tuple[ObservedRouter, Observations]:
     observations = Observations()
-    return ObservedRouter(home.driver, observations), observations
+    return ObservedRouter(home.driver, observations, Patience()), observations
 
 
 def test_passes_on_all_that_there_is() -> None:

@@ -99,6 +99,7 @@ def async_announce_sighting(
             **details_of_sighting(sighting),
         },
         context=Context(),
+        time_fired=sighting.at.timestamp(),
     )
 
 

@@ -1,6 +1,7 @@
 """Tells what is new at a look: one by one, not too many, and when somebody can hear it."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry
@@ -8,6 +9,7 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.util import dt as dt_util
 
+from ..hearing import async_when_heard
 from ..routers.model import PortMapping
 from .audit import Change
 from .sightings import SIGNAL_SIGHTING, Sighting, SightingKind, async_announce_sighting
@@ -27,7 +29,7 @@ class Teller:
         """Tell nobody yet."""
         self._hass = hass
         self._entry = entry
-        # What was seen before there were entities and automations. None once there are.
+        # What was seen before there were entities. None once there are.
         self._untold: list[Sighting] | None = []
 
     @callback
@@ -42,8 +44,8 @@ class Teller:
         return async_dispatcher_connect(self._hass, SIGNAL_SIGHTING, on_sighting)
 
     @callback
-    def async_tell_untold(self, _hass: HomeAssistant | None = None) -> None:
-        """Tell what came before anybody could hear it; from now on it is told at once."""
+    def async_tell_untold(self) -> None:
+        """Tell what came before there were entities; from now on it is told at once."""
         untold, self._untold = self._untold, None
         for sighting in untold or ():
             self._announce(sighting)
@@ -81,4 +83,7 @@ class Teller:
                     self._untold.append(sighting)
 
     def _announce(self, sighting: Sighting) -> None:
-        async_announce_sighting(self._hass, self._entry.entry_id, self._entry.title, sighting)
+        hass, entry = self._hass, self._entry
+        async_when_heard(
+            hass, partial(async_announce_sighting, hass, entry.entry_id, entry.title, sighting)
+        )

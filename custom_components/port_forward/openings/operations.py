@@ -34,6 +34,7 @@ _CLOSE_RETRIES: Final = (1, 2, 5, 10, 30, 60, 120, 300)
 _RENEWAL_RETRIES: Final = (15, 30, 60, 120, 300)
 
 _SHORTEST_RETRY: Final = 2.0
+_LONG_AGO: Final = timedelta(days=1)
 # Seconds. VPN providers grant a minute and expect a renewal after 45 s (ProtonVPN).
 _SHORT_LEASE: Final = 60.0
 
@@ -100,6 +101,10 @@ class Operations:
         # Forwards that may be open or not where the router does not list, as it
         # did not do what was asked last: how many renewals have failed in a row.
         self._unsure: dict[str, int] = {}
+        # Forwards whose alarms are set: what a look shows of their leases is no news.
+        self._kept: set[str] = set()
+        # When those were last asked for that were open by then.
+        self._asked_at: dict[str, datetime] = {}
 
     def forward(self, forward_id: str) -> asyncio.Lock:
         """Return the lock of one forward."""
@@ -169,6 +174,8 @@ class Operations:
                     await self._ledger.record(asked)
                     # Opening many ports takes a while, and they are open one by one.
                     self._set_deadline(asked)
+                else:
+                    self._asked_at[forward_id] = dt_util.utcnow()
                 granted = await self._make(operation, asked, held)
             finally:
                 del self._under_way[forward_id]
@@ -266,6 +273,8 @@ class Operations:
             forward_id = opening.forward.id
             self._schedule.clear_deadline(forward_id)
             self._schedule.clear_renewal(forward_id)
+            self._kept.discard(forward_id)
+            self._asked_at.pop(forward_id, None)
             known = self._ledger.openings.get(forward_id)
             if known is None or known.phase is not Phase.CLOSING:
                 # Who waits to open what is closed again and again asked for it after that.
@@ -369,6 +378,7 @@ class Operations:
         forward_id = opening.forward.id
         failures = self._unsure.get(forward_id, 0)
         self._schedule.clear_renewal(forward_id)
+        self._kept.add(forward_id)
         if opening.forward.adopted:
             return
         now = dt_util.utcnow()
@@ -390,12 +400,20 @@ class Operations:
         else:
             share = 0.75 if remaining <= _SHORT_LEASE else 0.5
             delay = remaining * share
-        delay *= random.uniform(0.9, 1.0)  # noqa: S311  spreads load, guards nothing
-        self._schedule.set_renewal(forward_id, delay)
+        spread = random.uniform(0.9, 1.0)  # noqa: S311  spreads load, guards nothing
+        self._renew_in(forward_id, max(delay * spread, _SHORTEST_RETRY))
 
     def renew_now(self, opening: Opening) -> None:
         """Renew without waiting."""
-        self._schedule.set_renewal(opening.forward.id, 0)
+        self._renew_in(opening.forward.id, 0)
+
+    def _renew_in(self, forward_id: str, delay: float) -> None:
+        """Renew after `delay` seconds, and never twice within `_SHORTEST_RETRY`."""
+        now = dt_util.utcnow()
+        since = (now - self._asked_at.get(forward_id, now - _LONG_AGO)).total_seconds()
+        # The clock may have been set back.
+        rest = _SHORTEST_RETRY - min(max(since, 0), _SHORTEST_RETRY)
+        self._schedule.set_renewal(forward_id, max(delay, rest))
 
     def note_unrenewed(self, opening: Opening, error: Exception) -> None:
         """Try a renewal that failed again."""
@@ -417,8 +435,8 @@ class Operations:
         return opening.phase is Phase.LOST or all(map(self._view.holds, opening.mappings))
 
     def is_renewing(self, forward_id: str) -> bool:
-        """Tell whether a renewal of this forward is set."""
-        return self._schedule.is_renewing(forward_id)
+        """Return whether a renewal of this forward is set, or was found not to be needed."""
+        return self._schedule.is_renewing(forward_id) or forward_id in self._kept
 
     def _lease_for(self, opening: Opening) -> timedelta:
         """Return the lease to ask for: never longer than the opening lasts."""

@@ -336,6 +336,8 @@ class Reconciler:
         ledger: the router's lease may end before the ledger thinks.
         """
         noted, shown = opening.lease_until, lease_end(opening, self._view.find(opening.mappings))
+        if self._router.capabilities.never_closes:
+            shown = None  # Whatever it says of leases.
         if shown and (noted is None or shown < noted - _LEASES_ARE_COARSE):
             opening = replace(opening, phase=Phase.OPEN, lease_until=shown)
             await self._ledger.record(opening)

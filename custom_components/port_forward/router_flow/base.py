@@ -80,11 +80,16 @@ class RouterFlow(ConfigFlow):
         self, entry: ConfigEntry, data: Mapping[str, Any], unique_id: str | None = None
     ) -> None:
         """Change an entry and what runs of it; `unique_id` None is the one that it has."""
-        self.hass.config_entries.async_update_entry(
+        is_changed = self.hass.config_entries.async_update_entry(
             entry, data=data, unique_id=unique_id or entry.unique_id
         )
-        if entry.state in (ConfigEntryState.SETUP_RETRY, ConfigEntryState.SETUP_ERROR):
-            # Only a loaded entry listens for its changes.
+        # Only a loaded entry listens for its changes, and there may be none: the same
+        # password may be accepted now.
+        is_as_before = self.source == SOURCE_REAUTH and not is_changed
+        if is_as_before or entry.state in (
+            ConfigEntryState.SETUP_RETRY,
+            ConfigEntryState.SETUP_ERROR,
+        ):
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
 
     async def _async_finish(

@@ -15,6 +15,7 @@ from homeassistant.helpers.selector import (
 from yarl import URL
 
 from ..const import CONF_SITE
+from ..history import async_history
 from ..routers.errors import CertificateError, RouterUnreachableError
 from ..routers.registry import DRIVERS
 from ..routers.router import Router
@@ -155,7 +156,9 @@ class LoginSteps(RouterFlow):
         self._info = await router.connect()
         await async_check_account(router)
         await self._async_identify_login()
-        entry = self._changed_entry
+        if entry := self._changed_entry:
+            # Also with the very same credentials, which are accepted now.
+            async_history(self.hass, entry.entry_id).patience.end()
         return await self._async_finish(
             self._settings, elsewhere=entry is not None and self._is_elsewhere(entry)
         )

@@ -106,6 +106,12 @@ class NotMappedError(RouterError):
     translation_key = "not_mapped"
 
 
+class LeaseTooShortError(RouterError):
+    """The router closes the port again too soon to keep it open (port, seconds)."""
+
+    translation_key = "lease_too_short"
+
+
 class NotClosedError(RouterError):
     """The router said that the mapping is gone, and still shows it (port)."""
 

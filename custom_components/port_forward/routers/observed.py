@@ -14,6 +14,7 @@ from typing import Final, override
 
 from .errors import RouterError
 from .model import Capabilities, Connection, Forward, PortMapping, RouterInfo, Snapshot
+from .patience import Patience
 from .queue import RequestQueue
 from .router import Router
 
@@ -101,14 +102,16 @@ class ObservedRouter(Router):
     """Passes everything on to the driver of a router in turn, and notes what comes of it.
 
     It stays when the driver is replaced, so that there is one queue for all
-    that is under way. Who has not connected is connected before the first call.
+    that is under way. Who has not connected is connected before the first
+    call. What would only be one more log in that is refused is not passed on.
     """
 
-    def __init__(self, router: Router, observations: Observations) -> None:
-        """Take the driver, and where to note it."""
+    def __init__(self, router: Router, observations: Observations, patience: Patience) -> None:
+        """Take the driver, where to note it, and what is known of its log ins."""
         self.queue = RequestQueue()
         self._router = router
         self._observations = observations
+        self._patience = patience
         self._is_connected = False
 
     def replace(self, router: Router) -> None:
@@ -123,7 +126,7 @@ class ObservedRouter(Router):
             if not self._is_connected and operation != "connect":
                 await self.connect()
             router = self._router
-            with self._observations.of(operation):
+            with self._patience.asking(), self._observations.of(operation):
                 yield router
                 self._is_connected = self._is_connected or router is self._router
 

@@ -103,6 +103,8 @@ class NatPmp:
         if not self._wan.mappable:
             raise _RefusedError(Result.NETWORK_FAILURE)
         lease = PROVIDER_LEASE if self._provider else lifetime
+        if Quirk.Q46_ONE in self._quirks:
+            lease = 1
         for old in held(self._wan, "NAT-PMP", host, protocol, internal_port):
             row = replace(old, lease=lease)
             await self._wan.put(row)

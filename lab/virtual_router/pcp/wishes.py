@@ -14,6 +14,8 @@ MOST_FILTERS = 16
 
 def lifetime(asked: MapRequest, quirks: AbstractSet[Quirk]) -> int:
     """Return the lifetime that is granted: as asked, or within limits."""
+    if Quirk.Q46_ONE in quirks:
+        return 1
     if Quirk.Q46 in quirks:
         return min(max(asked.lifetime, SHORTEST_LEASE), LONGEST_LEASE)
     return asked.lifetime

@@ -12,6 +12,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 
 from ..errors import NotMappedError
+from ..leases import counts
 from ..model import Leases
 from ..rule_texts import network_of
 from .rest import ID, Rest, RestError, Row
@@ -138,6 +139,8 @@ class Admission:
 
     def _remaining(self, rows: Sequence[Row], lease: timedelta) -> timedelta | None:
         remaining = shortest(rows)
+        if remaining is not None and not counts(remaining, lease, _TOLERANCE):
+            remaining = None
         if lease:
             self.learned[LEASES] = Leases.KEPT if remaining is not None else Leases.IGNORED
         return remaining

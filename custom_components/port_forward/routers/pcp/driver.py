@@ -9,7 +9,7 @@ from typing import override
 import aiohttp
 
 from ..clock import utc_now
-from ..errors import PortConflictError, Refusal
+from ..errors import LeaseTooShortError, PortConflictError, Refusal
 from ..model import (
     Capabilities,
     Forward,
@@ -225,8 +225,8 @@ class PcpRouter(Router):
         ]
         try:
             granted = await opening.run(plan)
-        except PortConflictError:
-            # What stood there before has made way for another client's.
+        except PortConflictError, LeaseTooShortError:
+            # What stood there before has made way for another client's, or ends any moment.
             self._state.gone |= nonces(opening.failed)
             raise
         self._state.gone -= nonces(*granted)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ..errors import NotMappedError, RouterError, RouterUnreachableError
+from ..errors import LeaseTooShortError, NotMappedError, RouterError, RouterUnreachableError
+from ..leases import counts
 from ..model import PortMapping, PortRange
 from ..refusals import not_permitted
 from .epoch import Epochs
@@ -104,6 +105,9 @@ class Opening:
         """Make sure that it is what was wanted, and no wider."""
         if not granted.external_port or not granted.lease:
             raise NotMappedError(port=str(wanted.external_ports))
+        if not counts(timedelta(seconds=granted.lease), timedelta(seconds=self._lease)):
+            # It really ends then: kept open, it would be asked for without a pause.
+            raise LeaseTooShortError(port=str(wanted.external_ports), seconds=str(granted.lease))
         if granted.unheeded:
             raise not_permitted(granted.unheeded, wanted)
         check_address(granted.external_address, wanted)

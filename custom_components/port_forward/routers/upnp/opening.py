@@ -6,6 +6,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address
 
 from ..addresses import own_address
+from ..clock import monotonic
 from ..errors import (
     NotMappedError,
     NotPermittedError,
@@ -15,6 +16,7 @@ from ..errors import (
     RouterUnreachableError,
     TableFullError,
 )
+from ..leases import believed
 from ..model import Forward, PortMapping
 from ..refusals import conflict, named, not_permitted
 from ..tag import forward_id_of
@@ -68,8 +70,11 @@ class Opening:
         granted: list[PortMapping] = []
         try:
             for wanted in plan:
+                begun = monotonic()
                 lease, refused = await self._add(wanted, renewal=renewed[wanted.key])
-                granted.append(await self._verify(wanted))
+                row = await self._verify(wanted)
+                took = timedelta(seconds=monotonic() - begun)
+                granted.append(believed(row, timedelta(seconds=lease), took))
                 remember(self._learned, refused, lease, granted[-1])
                 if wanted.allowed_source and wanted in (plan[0], plan[-1]):
                     await self._verify_source(granted)
