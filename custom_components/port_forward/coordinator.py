@@ -27,10 +27,10 @@ from .const import (
     DEFAULT_REFRESH_INTERVAL,
     DOMAIN,
     LOGGER,
-    SUBENTRY_TYPE_FORWARD,
 )
 from .devices.follow import Follower
 from .devices.hosts import HOST_WAITS, HostError, async_resolve_hosts, async_router_address
+from .devices.look import async_find_all
 from .foreign.watch import Foreign
 from .forwards import ForwardSettings
 from .history import async_history
@@ -42,7 +42,9 @@ from .reach.probes import Probes
 from .routers.errors import AuthenticationFailedError, CertificateError, RouterError
 from .routers.model import Forward, RouterInfo, Snapshot
 from .routers.router import Router
+from .safety.disabled import async_check_enabled
 from .safety.rights import async_check_may_open
+from .safety.target import async_check_target
 
 # Two for each of a thousand openings. More can only happen between a start
 # and its entities if something is wrong, and must not fill the memory then.
@@ -130,32 +132,30 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             snapshot = replace(snapshot, boot_id=self._boot_id)
         barred: dict[str, Reason] = {}
         self.issues.homeless.clear()
-        forwards = tuple(self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD))
-        async for subentry in in_pieces(forwards):
-            try:
-                self.forwards[subentry.subentry_id] = await self.async_forward(subentry.subentry_id)
-            except HostError as error:
-                if error.key == HOST_WAITS:
-                    self.forwards[subentry.subentry_id] = None
-                    continue
+        for forward_id, found in (await async_find_all(self)).items():
+            if reason := self.follower.judge(forward_id, found):
+                barred[forward_id] = reason
+            if isinstance(found, Forward):
+                self.forwards[forward_id] = found
+            elif found.key == HOST_WAITS:
+                self.forwards[forward_id] = None
+            else:
                 # A name server that is away for a moment is no reason to move
                 # an open port; the next opening will name the trouble.
-                self.forwards.setdefault(subentry.subentry_id, None)
-                self.issues.homeless[subentry.subentry_id] = error
-                if reason := self.follower.why_not(subentry.subentry_id, error):
-                    barred[subentry.subentry_id] = reason
+                self.forwards.setdefault(forward_id, None)
+                self.issues.homeless[forward_id] = found
         snapshot = await self.keeper.reconcile(
-            snapshot, changes, self.forwards, barred, self.follower.devices
+            snapshot, changes, self.forwards, barred, self.follower.following
         )
         # A device may have moved while what follows it was made again.
         self.follower.check()
         await self.idle.async_look()
         await self.foreign.async_look(self.forwards)
-        self._async_report()
+        self.async_report()
         self.internet.look(snapshot)
         return self.keeper.view.snapshot or snapshot
 
-    async def async_open(
+    async def async_open(  # noqa: PLR0913  what can be said of an opening
         self,
         forward_id: str,
         *,
@@ -163,15 +163,18 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         limit: IPv4Network | IPv6Network | None = None,
         by: Context | None = None,
         cause: Caused | None = None,
+        never_shorter: bool = False,
     ) -> Opening:
         """Open a forward until `deadline`, or for its own *close after*.
 
         `limit` is who may connect, None for the allowed source of the forward;
-        `cause` is what opens it where nobody asks for it.
+        `cause` is what opens it where nobody asks for it. With `never_shorter`,
+        what is open for longer stays so; a cause shortens nothing either.
         Raises RouterError and HomeAssistantError.
         """
         settings = self.settings_of(forward_id)
         try:
+            async_check_enabled(self.hass, self.config_entry, forward_id)
             await async_check_may_open(self.hass, self.config_entry, forward_id, by)
             forward = await self.async_forward(forward_id, caused_by=cause.host if cause else None)
             if settings.only_while_reachable:
@@ -199,6 +202,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             reason=Reason.TRIGGERED if cause else None,
             by=by,
             quiet=cause is not None and cause.was_told,
+            never_shorter=never_shorter or cause is not None,
         )
         self.idle.note_asked(forward_id)
         # Its device may have moved while others had their turn.
@@ -224,7 +228,17 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             return settings.forward(forward_id, name, (None, None))
         if settings.internal_host == CAUSING_DEVICE:
             settings = replace(settings, internal_host=str(caused_by or self._open_for(forward_id)))
-        hosts = await async_resolve_hosts(self.hass, settings, self.router_address)
+        subentry, opening = (
+            self.config_entry.subentries[forward_id],
+            self.keeper.openings.get(forward_id),
+        )
+        hosts = await async_resolve_hosts(
+            self.hass,
+            settings,
+            self.router_address,
+            prefer=opening.forward.hosts if opening else (),
+        )
+        await async_check_target(self.hass, self.config_entry, subentry, hosts, self.router_address)
         return settings.forward(forward_id, name, hosts)
 
     def _open_for(self, forward_id: str) -> IPv4Address:
@@ -267,7 +281,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             for update, forward_id in list(self._listeners.values()):
                 if forward_id is None or forward_id in forward_ids:
                     update()
-            self._async_report()
+            self.async_report()
 
     @callback
     @override
@@ -313,7 +327,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             self._untold.append(activity)
 
     @callback
-    def _async_report(self) -> None:
+    def async_report(self) -> None:
         """Tell of what needs the user."""
         self.issues.after_a_look(self.keeper, self.ledger, self.router.capabilities, self.forwards)
 
