@@ -114,7 +114,8 @@ async def test_open_until_closed_it_is_told_and_can_be_closed(
     step = await manager.async_configure(step["flow_id"], {})
     assert step["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
-    assert (router.mappings, told(hass)) == ((), [])
+    assert router.mappings == ()
+    assert told(hass) == []
 
 
 async def test_with_a_deadline_it_has_an_end_and_closes_by_the_action(

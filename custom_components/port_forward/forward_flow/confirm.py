@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigSubentryFlow, SubentryFlowResult
-from homeassistant.const import CONF_DEVICE, CONF_NAME, CONF_URL
+from homeassistant.const import CONF_NAME, CONF_URL
 from homeassistant.helpers import config_validation as cv
 
 from ..const import (
@@ -14,7 +14,6 @@ from ..const import (
     CONF_ADMINS_ONLY,
     CONF_CLOSE_AFTER,
     CONF_CONFIRMED,
-    CONF_INTERNAL_HOST,
     CONF_UNTIL_CLOSED,
     DEFAULT_CLOSE_AFTER,
     RISKY_CLOSE_AFTER,
@@ -112,7 +111,7 @@ class ConfirmingSubentryFlow(ConfigSubentryFlow):
             keys.add(_EVERYBODY)
         return frozenset(keys)
 
-    async def _async_accepted(self, values: Mapping[str, Any]) -> dict[str, list[Target]]:
+    async def _async_accepted(self, values: Mapping[str, Any]) -> dict[str, list[str]]:
         """Return what is kept of where the values lead now, if that may change: it was chosen.
 
         What its name has come to lead to since it was chosen is asked about
@@ -129,13 +128,12 @@ class ConfirmingSubentryFlow(ConfigSubentryFlow):
         targets = {*await async_targets(self.hass, settings, hosts, router)}
         if self.source == SOURCE_RECONFIGURE:
             before = self._get_reconfigure_subentry().data
-            is_same = all(
-                values.get(key) == before.get(key) for key in (CONF_INTERNAL_HOST, CONF_DEVICE)
-            )
+            old = ForwardSettings.from_input(before)
+            is_same = (settings.internal_host, settings.device) == (old.internal_host, old.device)
             if is_same and CONF_ACCEPTED_TARGETS in before:
                 targets &= {Target.ROUTER}
                 targets |= set(map(Target, before[CONF_ACCEPTED_TARGETS]))
-        return {CONF_ACCEPTED_TARGETS: sorted(targets)}
+        return {CONF_ACCEPTED_TARGETS: sorted(target.value for target in targets)}
 
     async def _async_risks(self, data: Mapping[str, Any]) -> tuple[Risk, ...]:
         settings = ForwardSettings.from_input(data)

@@ -93,7 +93,7 @@ def async_accept(
     hass: HomeAssistant, entry: ConfigEntry, subentry: ConfigSubentry, targets: list[Target]
 ) -> None:
     """Remember that a forward may lead to these, too."""
-    accepted = sorted({*subentry.data.get(CONF_ACCEPTED_TARGETS, ()), *targets})
+    accepted = sorted({*subentry.data.get(CONF_ACCEPTED_TARGETS, ()), *(t.value for t in targets)})
     hass.config_entries.async_update_subentry(
         entry, subentry, data={**subentry.data, CONF_ACCEPTED_TARGETS: accepted}
     )
