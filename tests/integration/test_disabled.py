@@ -114,7 +114,7 @@ async def test_open_until_closed_it_is_told_and_can_be_closed(
     step = await manager.async_configure(step["flow_id"], {})
     assert step["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done()
-    assert router.mappings == ()
+    assert list(router.mappings) == []
     assert told(hass) == []
 
 
