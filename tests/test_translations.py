@@ -41,6 +41,7 @@ from custom_components.port_forward.routers.errors import (
     RouterError,
 )
 from custom_components.port_forward.routers.model import Protocol
+from custom_components.port_forward.safety.target import Target
 from custom_components.port_forward.services import async_setup_services
 from custom_components.port_forward.trigger import CLOSE_REASONS, TRIGGERS
 
@@ -185,8 +186,16 @@ def test_errors_of_routers_have_texts() -> None:
     others = {leaf.translation_key for leaf in leaves() if not issubclass(leaf, NotPermittedError)}
     assert RouterError.translation_key not in others, "a leaf without a key of its own"
     assert keys("exceptions") == (
-        refusals | others | host_errors().keys() | literal_errors().keys() | check_url_errors()
+        refusals
+        | others
+        | host_errors().keys()
+        | {f"leads_to_{target}" for target in Target}
+        | literal_errors().keys()
+        | check_url_errors()
     )
+    for target in Target:
+        text = texts()[f"exceptions.leads_to_{target}.message"]
+        assert placeholders(text) == {"forward", "host", "address"}
 
 
 def test_other_errors_give_what_their_texts_name() -> None:
@@ -310,7 +319,12 @@ def test_issues() -> None:
             parts.append(texts()[f"issues.{one}.title"])
             fixes = [text for text_key, text in texts().items() if is_of_fix(text_key, one)]
             # Its description is that of the first step of what fixes it.
-            assert bool(fixes) == bool(constant(keyword(call, "is_fixable")))
+            is_fixable = (
+                keyword(call, "data") is not None
+                if is_need
+                else bool(constant(keyword(call, "is_fixable")))
+            )
+            assert bool(fixes) == is_fixable
             assert bool(fixes) != (f"issues.{one}.description" in texts())
             parts += fixes or [texts()[f"issues.{one}.description"]]
         assert (
@@ -321,6 +335,8 @@ def test_issues() -> None:
 
 def issue_keys(key: ast.expr | None) -> set[str]:
     """Return the texts that an issue may have: one, or one for each reason."""
+    if isinstance(key, ast.JoinedStr) and "leads_to" in ast.unparse(key):
+        return {f"leads_to_{target}" for target in Target}
     if isinstance(key, ast.JoinedStr):
         assert ast.unparse(key) == "f'not_reachable_{reason}'"
         return {f"not_reachable_{reason}" for reason in Reachability} - {

@@ -23,7 +23,7 @@ from .news import async_listen_for_news
 from .openings import LedgerTooNewError, Reason
 from .reach.internet import async_take_back
 from .routers.errors import RouterError
-from .runtime import async_get_runtime, async_remove_runtime, async_setup_runtimes
+from .runtime import async_get_runtime, async_is_noting, async_remove_runtime, async_setup_runtimes
 from .services import async_setup_services
 
 PLATFORMS = (
@@ -116,5 +116,6 @@ async def _async_close_at_stop(coordinator: PortForwardCoordinator, _event: Even
 
 
 async def _async_reload(hass: HomeAssistant, entry: PortForwardConfigEntry) -> None:
-    """Reload after any change: the keeper closes what is deleted and moves what was edited."""
-    hass.config_entries.async_schedule_reload(entry.entry_id)
+    """Reload after any change of the user's: what is deleted closes, and what was edited moves."""
+    if not async_is_noting():
+        hass.config_entries.async_schedule_reload(entry.entry_id)

@@ -44,6 +44,9 @@ CONF_OPENED_BY: Final = "opened_by"
 CONF_LINGER: Final = "linger"
 # Asked of a risky forward, and not kept.
 CONF_CONFIRMED: Final = "confirmed"
+# Kept of a forward that leads to a name or a device: whether that may be the router
+# itself, or Home Assistant.
+CONF_ACCEPTED_TARGETS: Final = "accepted_targets"
 # In place of where it leads and for what: the rule that it switches.
 CONF_ADOPTED: Final = "adopted"
 

@@ -24,10 +24,10 @@ from .const import (
     DEFAULT_REFRESH_INTERVAL,
     DOMAIN,
     LOGGER,
-    SUBENTRY_TYPE_FORWARD,
 )
 from .devices.follow import Follower
 from .devices.hosts import HOST_WAITS, HostError, async_resolve_hosts, async_router_address
+from .devices.look import async_find_all
 from .foreign.watch import Foreign
 from .forwards import ForwardSettings
 from .openings import Activity, Kind, Opening, Phase, Reason
@@ -37,7 +37,9 @@ from .reach.probes import Probes
 from .routers.errors import AuthenticationFailedError, CertificateError, RouterError
 from .routers.model import Forward, RouterInfo, Snapshot
 from .runtime import RouterRuntime
+from .safety.disabled import async_check_enabled
 from .safety.rights import async_check_may_open
+from .safety.target import async_check_target
 
 type PortForwardConfigEntry = ConfigEntry[PortForwardCoordinator]
 
@@ -113,43 +115,40 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                 snapshot = replace(snapshot, boot_id=self._boot_id)
             barred = await self._async_resolve()
             snapshot = await self.keeper.reconcile(
-                look, snapshot, self.forwards, barred, self.follower.devices
+                look, snapshot, self.forwards, barred, self.follower.following
             )
         # A device may have moved while what follows it was made again.
         self.follower.check()
         await self.idle.async_look()
         await self.foreign.async_look(self.forwards)
-        self._async_report()
+        self.async_report()
         self.internet.look(snapshot)
         return self.keeper.view.snapshot or snapshot
 
     async def _async_resolve(self) -> dict[str, Reason]:
         """Find out where every forward leads now; return those that must not be open, and why."""
         barred: dict[str, Reason] = {}
-        found: dict[str, Forward | None] = {}
+        forwards: dict[str, Forward | None] = {}
         self.issues.homeless.clear()
-        forwards = tuple(self.config_entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD))
-        async for subentry in in_pieces(forwards):
-            forward_id = subentry.subentry_id
-            try:
-                found[forward_id] = await self.async_forward(forward_id)
-            except HostError as error:
-                if error.key == HOST_WAITS:
-                    found[forward_id] = None
-                    continue
+        for forward_id, found in (await async_find_all(self)).items():
+            if reason := self.follower.judge(forward_id, found):
+                barred[forward_id] = reason
+            if isinstance(found, Forward):
+                forwards[forward_id] = found
+            elif found.key == HOST_WAITS:
+                forwards[forward_id] = None
+            else:
                 # A name server that is away for a moment is no reason to move
                 # an open port; the next opening will name the trouble.
-                found[forward_id] = self.forwards.get(forward_id)
-                self.issues.homeless[forward_id] = error
-                if reason := self.follower.why_not(forward_id, error):
-                    barred[forward_id] = reason
-        # The same mapping, as others look into it: without those that the user has deleted.
-        for forward_id in self.forwards.keys() - found.keys():
+                forwards[forward_id] = self.forwards.get(forward_id)
+                self.issues.homeless[forward_id] = found
+        # Without those that the user has deleted. The same mapping, as others look into it.
+        for forward_id in self.forwards.keys() - forwards.keys():
             del self.forwards[forward_id]
-        self.forwards.update(found)
+        self.forwards.update(forwards)
         return barred
 
-    async def async_open(
+    async def async_open(  # noqa: PLR0913  what can be said of an opening
         self,
         forward_id: str,
         *,
@@ -157,15 +156,18 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         limit: IPv4Network | IPv6Network | None = None,
         by: Context | None = None,
         cause: Caused | None = None,
+        never_shorter: bool = False,
     ) -> Opening:
         """Open a forward until `deadline`, or for its own *close after*.
 
         `limit` is who may connect, None for the allowed source of the forward;
-        `cause` is what opens it where nobody asks for it.
+        `cause` is what opens it where nobody asks for it. With `never_shorter`,
+        what is open for longer stays so; a cause shortens nothing either.
         Raises RouterError and HomeAssistantError.
         """
         settings = self.settings_of(forward_id)
         try:
+            async_check_enabled(self.hass, self.config_entry, forward_id)
             await async_check_may_open(self.hass, self.config_entry, forward_id, by)
             forward = await self.async_forward(forward_id, caused_by=cause.host if cause else None)
             if settings.only_while_reachable:
@@ -193,6 +195,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             reason=Reason.TRIGGERED if cause else None,
             by=by,
             quiet=cause is not None and cause.was_told,
+            never_shorter=never_shorter or cause is not None,
         )
         self.idle.note_asked(forward_id)
         # Its device may have moved while others had their turn.
@@ -236,7 +239,17 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             return settings.forward(forward_id, name, (None, None))
         if settings.internal_host == CAUSING_DEVICE:
             settings = replace(settings, internal_host=str(caused_by or self._open_for(forward_id)))
-        hosts = await async_resolve_hosts(self.hass, settings, self.router_address)
+        subentry, opening = (
+            self.config_entry.subentries[forward_id],
+            self.keeper.openings.get(forward_id),
+        )
+        hosts = await async_resolve_hosts(
+            self.hass,
+            settings,
+            self.router_address,
+            prefer=opening.forward.hosts if opening else (),
+        )
+        await async_check_target(self.hass, self.config_entry, subentry, hosts, self.router_address)
         return settings.forward(forward_id, name, hosts)
 
     def _open_for(self, forward_id: str) -> IPv4Address:
@@ -279,7 +292,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             for update, forward_id in list(self._listeners.values()):
                 if forward_id is None or forward_id in forward_ids:
                     update()
-            self._async_report()
+            self.async_report()
 
     @callback
     @override
@@ -310,7 +323,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         return async_dispatcher_connect(self.hass, signal, listener)
 
     @callback
-    def _async_report(self) -> None:
+    def async_report(self) -> None:
         """Tell of what needs the user."""
         self.issues.after_a_look(self.keeper, self.ledger, self.router.capabilities, self.forwards)
 

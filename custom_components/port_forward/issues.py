@@ -22,12 +22,19 @@ from .openings import Activity, Keeper, Kind, Ledger, Opening
 from .routers.errors import ClockWrongError, MissingRightsError, UnsupportedError
 from .routers.model import Capabilities, Forward
 from .routers.shown import as_text
+from .safety.disabled import async_is_disabled
+from .safety.target import TargetError
 
 # A router that starts, or is given another firmware, may not speak its protocol for so long.
 _STARTING: Final = timedelta(minutes=15)
 # A device that is off at night is no trouble. While its port is open, it may be another's by now.
 _ASLEEP: Final = timedelta(hours=24)
 _MISSED: Final = timedelta(hours=1)
+
+# What the way out of an issue is told: of which router, which forward, and where it leads.
+DATA_ENTRY: Final = "entry_id"
+DATA_FORWARD: Final = "forward_id"
+DATA_TARGET: Final = "target"
 
 _LOOKS = ("connect", "snapshot")
 _CHANGES = ("open", "close", "set_enabled")
@@ -37,12 +44,13 @@ _CHANGES = ("open", "close", "set_enabled")
 class Need:
     """Something that only the user can put right; `patience` is for how long it may pass by itself.
 
-    `key` is that of its texts.
+    `key` is that of its texts, `data` what its way out is told; None where there is none.
     """
 
     key: str
     placeholders: dict[str, str]
     patience: timedelta = timedelta(0)
+    data: dict[str, str | int | float | None] | None = None
 
 
 @callback
@@ -59,7 +67,8 @@ def async_tell(
         hass,
         DOMAIN,
         issue_id,
-        is_fixable=False,
+        data=need.data,
+        is_fixable=need.data is not None,
         is_persistent=is_persistent,
         severity=severity,
         translation_key=need.key,
@@ -157,7 +166,23 @@ class Issues:
             )
         rows = keeper.view.snapshot.mappings if keeper.view.snapshot else ()
         for forward_id, forward in forwards.items():
-            if error := self.homeless.get(forward_id):
+            data: dict[str, str | int | float | None] = {
+                DATA_ENTRY: entry_id,
+                DATA_FORWARD: forward_id,
+            }
+            error = self.homeless.get(forward_id)
+            if isinstance(error, TargetError):
+                # One for each: who has accepted the one may be asked about the other.
+                needs[f"leads_to_{error.target}_{forward_id}"] = Need(
+                    key=f"leads_to_{error.target}",
+                    placeholders={
+                        "forward": self._entry.subentries[forward_id].title,
+                        "host": as_text(error.placeholders["host"]),
+                        "address": error.placeholders["address"],
+                    },
+                    data={**data, DATA_TARGET: error.target},
+                )
+            elif error:
                 patience = _MISSED if keeper.is_open(forward_id, forward) else _ASLEEP
                 if error.key == "device_gone":  # It does not come back by itself.
                     patience = timedelta(0)
@@ -168,6 +193,20 @@ class Issues:
                         "problem": as_text(str(error)),
                     },
                     patience=patience,
+                )
+            opening = keeper.openings.get(forward_id)
+            if (
+                async_is_disabled(self._hass, forward_id)
+                and keeper.is_open(forward_id, forward)
+                and (opening is None or opening.deadline is None)
+            ):
+                needs[f"open_without_switch_{forward_id}"] = Need(
+                    key="open_without_switch",
+                    placeholders={
+                        "forward": self._entry.subentries[forward_id].title,
+                        "router": title,
+                    },
+                    data=data,
                 )
             if forward and (rule := forward.adopted) and not any(map(rule.same_rule, rows)):
                 needs[f"rule_changed_{forward_id}"] = Need(

@@ -27,6 +27,7 @@ from .foreign.commands import (
 from .foreign.issues import DATA_ENTRY, DATA_MARK
 from .foreign.watch import Row
 from .forward_flow.form import NAME_AND_TIMES_SCHEMA, RISKY_NAME_AND_TIMES_SCHEMA, fields_of
+from .forward_repairs import OpenWithoutSwitchFlow, TargetFlow
 from .forwards import FieldError, check_confirmed
 from .routers.shown import as_text
 from .safety.risk_texts import async_describe_risks
@@ -42,6 +43,10 @@ async def async_create_fix_flow(
         return ForeignFloodFlow()
     if issue_id.startswith("reopen_"):
         return ReopenFlow()
+    if issue_id.startswith("leads_to_"):
+        return TargetFlow()
+    if issue_id.startswith("open_without_switch_"):
+        return OpenWithoutSwitchFlow()
     return ConfirmRepairFlow()
 
 

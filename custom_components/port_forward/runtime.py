@@ -8,7 +8,9 @@ attaches a coordinator and entities to them.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Final
 
@@ -54,6 +56,26 @@ MOST_UNTOLD: Final = 2000
 _RUNNING: Final = (ConfigEntryState.LOADED, ConfigEntryState.SETUP_RETRY)
 
 
+# True while the integration itself notes something in an entry.
+_IS_NOTING: Final = ContextVar("is_noting", default=False)
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Change an entry in a way that is no reason to set it up again."""
+    token = _IS_NOTING.set(True)
+    try:
+        yield
+    finally:
+        _IS_NOTING.reset(token)
+
+
+@callback
+def async_is_noting() -> bool:
+    """Return whether the change of an entry is one that `noting` encloses."""
+    return _IS_NOTING.get()
+
+
 class RouterRuntime:
     """The ledger, the driver and the keeper of one router, and what they tell."""
 
@@ -66,6 +88,29 @@ class RouterRuntime:
         self.router = ObservedRouter(
             make_router(hass, entry, ledger.learned), history.observations, history.patience
         )
+        self.keeper = Keeper(
+            hass,
+            self.router,
+            ledger,
+            lease=lease_of(entry),
+            exists=lambda forward_id: forward_id in entry.subentries,
+            on_change=lambda forward_ids: self._on_change(forward_ids),  # noqa: PLW0108  replaced
+            on_activity=self.async_tell,
+            on_doubt=self.issues.ask_to_reopen,
+            journal=history.journal,
+        )
+        self._hass = hass
+        self._patience = history.patience
+        self._note_credentials()
+        self._on_change: Callable[[Collection[str]], None] = lambda _: None
+        # What happened while there were no entities to show it. None while there are.
+        self._untold: deque[Activity] | None = deque(maxlen=MOST_UNTOLD)
+        self._giving_up: asyncio.Task[None] | None = None
+        self._given_up: Reason | None = None
+
+    @callback
+    def async_begin(self) -> None:
+        """Close what has to be closed from now on."""
         self.keeper.begin()
         self.async_check_entry()
 

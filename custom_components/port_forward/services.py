@@ -29,6 +29,7 @@ from .forwards import FieldError, parse_source
 from .openings import Opening, Reason, limited
 from .routers.model import PortMapping
 from .routers.shown import clean
+from .safety.disabled import async_check_enabled
 from .targets import (
     async_check_rights,
     async_chosen,
@@ -88,8 +89,11 @@ async def _async_open(call: ServiceCall) -> ServiceResponse:
     """Open the forwards, and answer where each can be reached until when."""
     chosen = deadline_of(call.data.get(ATTR_DURATION), call.data.get(ATTR_UNTIL))
     limit = _limit_of(call.data.get(CONF_ALLOWED_SOURCE))
-    targets = await async_ready(call.hass, call.context, async_chosen(call.hass, call))
+    targets = await async_ready(
+        call.hass, call.context, async_chosen(call.hass, call, to_open=True)
+    )
     for target in targets:
+        async_check_enabled(call.hass, target.coordinator.config_entry, target.forward_id)
         if forward := target.coordinator.forwards.get(target.forward_id):
             limited(forward, limit)  # which raises, before anything is opened
     answer: dict[str, JsonObjectType] = {}

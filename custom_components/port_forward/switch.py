@@ -11,6 +11,7 @@ from .const import CONF_ADMINS_ONLY, DOMAIN
 from .coordinator import PortForwardConfigEntry
 from .entity import ForwardEntity, RouterEntity, async_add_for_forwards, translated_errors
 from .forwards import ForwardSettings
+from .safety.disabled import async_is_disabled
 from .safety.exposure import async_guard_exposure
 from .safety.rights import async_check_may_open, async_is_for_admins
 from .safety.risk import async_is_on_router, risks_of
@@ -72,10 +73,19 @@ class ForwardSwitch(ForwardEntity, SwitchEntity):
         return self.coordinator.async_is_open(self._forward_id)
 
     @override
+    async def async_will_remove_from_hass(self) -> None:
+        """Tell of what is open and cannot be switched off here any more, if it is disabled."""
+        await super().async_will_remove_from_hass()
+        if async_is_disabled(self.hass, self._forward_id):
+            self.coordinator.async_report()
+
+    @override
     async def async_turn_on(self, **kwargs: Any) -> None:
-        """Open the forward for as long as it is set to."""
+        """Open the forward for as long as it is set to; what is open for longer stays so."""
         with translated_errors():
-            await self.coordinator.async_open(self._forward_id, by=self._context)
+            await self.coordinator.async_open(
+                self._forward_id, by=self._context, never_shorter=True
+            )
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:

@@ -25,11 +25,14 @@ class Target:
 
 
 @callback
-def async_chosen(hass: HomeAssistant, call: ServiceCall) -> list[er.RegistryEntry]:
+def async_chosen(
+    hass: HomeAssistant, call: ServiceCall, *, to_open: bool = False
+) -> list[er.RegistryEntry]:
     """Return the switches of the forwards that the call is for.
 
     Home Assistant's own entity actions pass over what is unknown or away in
-    silence; whoever opens or closes a port has to be told. Raises
+    silence; whoever opens or closes a port has to be told. Of an area, a call
+    `to_open` is for those that are not disabled. Raises
     ServiceValidationError for an entity that is no port forward, and for none.
     """
     selected = async_extract_referenced_entity_ids(hass, TargetSelection(call.data))
@@ -37,7 +40,9 @@ def async_chosen(hass: HomeAssistant, call: ServiceCall) -> list[er.RegistryEntr
     found = [
         entity
         for entity_id in sorted(selected.referenced | selected.indirectly_referenced)
-        if (entity := registry.async_get(entity_id)) and _is_forward(entity)
+        if (entity := registry.async_get(entity_id))
+        and _is_forward(entity)
+        and not (to_open and entity.disabled and entity_id not in selected.referenced)
     ]
     if unknown := selected.referenced - {entity.entity_id for entity in found}:
         raise ServiceValidationError(

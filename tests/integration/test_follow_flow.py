@@ -39,7 +39,7 @@ async def test_device(hass: HomeAssistant, loaded: MockConfigEntry, camera: dr.D
     result = await submit(hass, await start(hass, loaded), values)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     [subentry] = loaded.subentries.values()
-    kept = WITHOUT_HOST | FILLED_IN | {"device": camera.id}
+    kept = WITHOUT_HOST | FILLED_IN | {"device": camera.id, "accepted_targets": []}
     assert subentry.data == {key: value for key, value in kept.items() if key != "name"}
 
 

@@ -155,6 +155,7 @@ async def test_add_with_everything(
         "until_closed": True,
         "admins_only": False,
         "only_while_reachable": False,
+        "accepted_targets": ["home_assistant"],
     }
     await switch(hass, "turn_on", "switch.front_door")
     assert {

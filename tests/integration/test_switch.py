@@ -1,13 +1,18 @@
 """The switch shows what the router holds, and changes it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util import dt as dt_util
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    MockUser,
+    async_fire_time_changed,
+)
 
 from custom_components.port_forward.const import DOMAIN
 from lab.virtual_router import Fault, Quirk, VirtualRouter, free_port, free_range
@@ -279,3 +284,81 @@ async def test_a_command_writes_the_states_of_no_other_forward(
     }
     assert {"switch.camera", "sensor.virtual_router_open_forwards"} < written
     assert not [entity_id for entity_id in written if "plex" in entity_id]
+
+
+async def open_for(hass: HomeAssistant, **ahead: int) -> None:
+    await hass.services.async_call(
+        DOMAIN, "open", {"entity_id": "switch.camera", "duration": ahead}, blocking=True
+    )
+
+
+@pytest.mark.parametrize("service", ["switch", "homeassistant"])
+async def test_on_while_on_never_shortens(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    external_port: int,
+    hass_admin_user: MockUser,
+    service: str,
+) -> None:
+    hour = {"until_closed": False, "close_after": {"hours": 1}}
+    add_forward(hass, entry, forward_data(external_port, **hour))
+    await set_up(hass, entry)
+    await open_for(hass, days=2)
+    [before] = entry.runtime_data.keeper.openings.values()
+    told: list[str] = []
+    entry.runtime_data.async_listen(callback(lambda activity: told.append(activity.kind)))
+    await hass.services.async_call(
+        service,
+        "turn_on",
+        {"entity_id": "switch.camera"},
+        blocking=True,
+        context=Context(user_id=hass_admin_user.id),
+    )
+    [after] = entry.runtime_data.keeper.openings.values()
+    assert replace(after, lease_until=before.lease_until) == before
+    assert told == []
+    # The action may.
+    await open_for(hass, minutes=10)
+    [shorter] = entry.runtime_data.keeper.openings.values()
+    assert shorter.deadline
+    assert before.deadline
+    assert shorter.deadline < before.deadline
+    await switch(hass, "turn_on")
+    [longer] = entry.runtime_data.keeper.openings.values()
+    assert longer.deadline
+    assert longer.deadline > shorter.deadline
+    assert told == ["extended", "extended"]
+
+
+async def test_on_while_open_until_closed_sets_no_deadline(
+    hass: HomeAssistant, entry: MockConfigEntry, external_port: int
+) -> None:
+    subentry = add_forward(hass, entry, forward_data(external_port))
+    await set_up(hass, entry)
+    await switch(hass, "turn_on")
+    hass.config_entries.async_update_subentry(
+        entry, subentry, data={**subentry.data, "until_closed": False}
+    )
+    await hass.async_block_till_done()
+    await switch(hass, "turn_on")
+    [opening] = entry.runtime_data.keeper.openings.values()
+    assert opening.deadline is None
+
+
+async def test_on_while_limited_lets_in_all_and_shortens_nothing(
+    hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, external_port: int
+) -> None:
+    hour = {"until_closed": False, "close_after": {"hours": 1}}
+    add_forward(hass, entry, forward_data(external_port, **hour))
+    await set_up(hass, entry)
+    limited = {
+        "entity_id": "switch.camera",
+        "duration": {"days": 2},
+        "allowed_source": "198.51.100.7",
+    }
+    await hass.services.async_call(DOMAIN, "open", limited, blocking=True)
+    [before] = entry.runtime_data.keeper.openings.values()
+    await switch(hass, "turn_on")
+    [after] = entry.runtime_data.keeper.openings.values()
+    assert (after.deadline, after.limit) == (before.deadline, None)
+    assert [row.remote_host for row in router.mappings] == [""]

@@ -19,6 +19,7 @@ from homeassistant.util import dt as dt_util
 from ..const import DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
 from ..openings import Activity, GivenUpError, Kind, Opening, Reason
 from ..routers.errors import RouterError
+from ..safety.disabled import async_is_disabled
 from .causes import Cause, Caused, Traffic, cause_of, is_active
 from .failing import Failing
 from .traffic import HomeTraffic, async_withdraw_hidden
@@ -184,7 +185,8 @@ class _Triggering:
             if watched.blocked:
                 watched.blocked = False
                 self._save()
-        if watched.blocked:
+        # What the user has switched off is neither opened nor kept open by itself.
+        if watched.blocked or async_is_disabled(self._hass, forward_id):
             return
         now = dt_util.utcnow()
         if opening := self._opening(forward_id):

@@ -1,7 +1,8 @@
-"""Forwards that follow a device: they lead to it wherever it is, and to nobody else.
+"""Forwards that follow a device or a name: they lead to it wherever it is, and to nobody else.
 
 As soon as the device has another address, what is open moves there. As soon
-as another device has the address to which it is open, it closes.
+as another device has the address to which it is open, it closes. A name is
+looked up at each look.
 """
 
 from collections import defaultdict, deque
@@ -12,19 +13,23 @@ from homeassistant.core import Event, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 
-from ..const import DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
+from ..const import CONF_INTERNAL_HOST, DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
 from ..openings import Phase, Reason
 from ..routers.errors import RouterError
-from .hosts import HostError
+from ..routers.model import Forward
+from ..safety.target import TargetError
+from .hosts import HostError, Hosts, is_name
 from .lan import async_get_lan
 
 if TYPE_CHECKING:
     from ..coordinator import PortForwardCoordinator
 
-# A tracker that goes to and fro must not drive the router: more moves than
-# this within so many seconds, and the forward closes until somebody opens it.
+# A tracker or a name that goes to and fro must not drive the router: more moves
+# than this within so many seconds, and the forward closes until somebody opens it.
 _MOST_MOVES: Final = 3
 _STEADY_AFTER: Final = 300.0
+# Names are looked up at each look only, which may be rarer than that.
+_LOOKS_TO_BE_STEADY: Final = 5
 
 _REASONS: Final = {
     "device_gone": Reason.DEVICE_GONE,
@@ -41,7 +46,10 @@ class Follower:
         """Take the coordinator of the router."""
         self._coordinator = coordinator
         self._hass = coordinator.hass
-        self._moves: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_MOST_MOVES))
+        # When each has moved, and to where.
+        self._moves: defaultdict[str, deque[tuple[float, Hosts]]] = defaultdict(
+            lambda: deque(maxlen=_MOST_MOVES)
+        )
         self._again = False
         self._checking = False
 
@@ -54,6 +62,21 @@ class Follower:
                 SUBENTRY_TYPE_FORWARD
             )
             if CONF_DEVICE in subentry.data
+        }
+
+    @property
+    def following(self) -> set[str]:
+        """The ids of the forwards that lead to wherever their device or their name does."""
+        return {*self.devices, *self._by_name}
+
+    @property
+    def _by_name(self) -> set[str]:
+        return {
+            subentry.subentry_id
+            for subentry in self._coordinator.config_entry.get_subentries_of_type(
+                SUBENTRY_TYPE_FORWARD
+            )
+            if is_name(subentry.data.get(CONF_INTERNAL_HOST, ""))
         }
 
     @callback
@@ -73,12 +96,27 @@ class Follower:
         # What was said while the platforms were set up.
         self.check()
 
+    def judge(self, forward_id: str, found: Forward | HostError) -> Reason | None:
+        """Return why a forward must not be open, given where a look has found that it leads."""
+        if isinstance(found, HostError):
+            return self.why_not(forward_id, found)
+        opening = self._coordinator.keeper.openings.get(forward_id)
+        if (
+            opening is None
+            or opening.phase is Phase.CLOSING
+            or opening.forward.hosts == found.hosts
+        ):
+            return None
+        return Reason.ADDRESS_UNSTEADY if self._is_unsteady(found) else None
+
     def why_not(self, forward_id: str, error: HostError) -> Reason | None:
         """Return why an open forward whose host does not resolve must not stay open.
 
         None if nothing is known against it: at the start its tracker may not
         have said anything yet, and nobody else is known to be at its address.
         """
+        if isinstance(error, TargetError):
+            return Reason.TARGET_RISKY
         subentry = self._coordinator.config_entry.subentries.get(forward_id)
         device_id = subentry.data.get(CONF_DEVICE) if subentry else None
         opening = self._coordinator.keeper.openings.get(forward_id)
@@ -129,7 +167,7 @@ class Follower:
         if forward.internal_host == opening.forward.internal_host:
             return
         self._coordinator.forwards[forward_id] = forward
-        if self._is_unsteady(forward_id):
+        if self._is_unsteady(forward):
             await self._close(forward_id, Reason.ADDRESS_UNSTEADY)
             return
         try:
@@ -144,12 +182,18 @@ class Follower:
         except (RouterError, HomeAssistantError) as error:
             LOGGER.debug("Not closed yet: %s", error)
 
-    def _is_unsteady(self, forward_id: str) -> bool:
-        """Count a move, and tell whether it is one too many."""
-        now = self._hass.loop.time()
-        moves = self._moves[forward_id]
-        if len(moves) == _MOST_MOVES and now - moves[0] < _STEADY_AFTER:
-            del self._moves[forward_id]
+    def _is_unsteady(self, forward: Forward) -> bool:
+        """Count a move, once for each look that finds it; tell whether it is one too many."""
+        if forward.id not in (by_name := self._by_name) and forward.id not in self.devices:
+            return False
+        now, steady_after = self._hass.loop.time(), _STEADY_AFTER
+        if forward.id in by_name and (interval := self._coordinator.update_interval):
+            steady_after = max(steady_after, _LOOKS_TO_BE_STEADY * interval.total_seconds())
+        moves = self._moves[forward.id]
+        if moves and moves[-1][1] == forward.hosts:
+            return False
+        if len(moves) == _MOST_MOVES and now - moves[0][0] < steady_after:
+            del self._moves[forward.id]
             return True
-        moves.append(now)
+        moves.append((now, forward.hosts))
         return False

@@ -1,6 +1,8 @@
 """Which machine a forward leads to, and whether it may."""
 
+import asyncio
 import socket
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from ipaddress import (
     IPv4Address,
@@ -9,6 +11,7 @@ from ipaddress import (
     IPv6Address,
     IPv6Interface,
     IPv6Network,
+    ip_address,
 )
 
 from homeassistant.components.network import async_get_adapters
@@ -22,11 +25,15 @@ from ..forwards import ForwardSettings, IpVersion
 from ..routers.addresses import PRIVATE
 from ..routers.ipv6 import GLOBAL, own_address6
 from .lan import async_get_lan
+from .names import async_get_names
 
 # The key of the one HostError that is about the router.
 ROUTER_UNKNOWN = "router_unknown"
 # That of a forward that leads nowhere until a device causes it.
 HOST_WAITS = "host_waits"
+
+
+type Hosts = tuple[IPv4Address | None, IPv6Address | None]
 
 
 class HostError(HomeAssistantError):
@@ -47,24 +54,50 @@ async def async_router_address(hass: HomeAssistant, url: str) -> IPv4Address:
     Raises HostError when its name does not resolve.
     """
     host = URL(url).host or ""
-    addresses = await _async_lookup(hass, host)
+    try:
+        addresses = await _async_lookup(hass, host)
+    except TimeoutError:
+        addresses = []
     if not addresses:
         raise HostError(ROUTER_UNKNOWN, host=host)
     return addresses[0]
 
 
+def is_name(host: str) -> bool:
+    """Tell whether an internal host is a name, which has to be looked up."""
+    if host in ("", CAUSING_DEVICE, THIS_HOME_ASSISTANT):
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
 async def async_resolve_hosts(
-    hass: HomeAssistant, settings: ForwardSettings, router: IPv4Address
-) -> tuple[IPv4Address | None, IPv6Address | None]:
-    """Return the addresses that a forward leads to right now; raises HostError."""
+    hass: HomeAssistant,
+    settings: ForwardSettings,
+    router: IPv4Address,
+    *,
+    prefer: Collection[IPv4Address | IPv6Address | None] = (),
+) -> Hosts:
+    """Return the addresses that a forward leads to right now; raises HostError.
+
+    Of several addresses of one name it is the one to `prefer`, where that is
+    among them: name servers tell them in another order each time.
+    """
     host, ip_version = settings.internal_host, settings.ip_version
     if host == CAUSING_DEVICE:
         raise HostError(HOST_WAITS)
     if settings.device:
         host = str(async_address_of(hass, settings.device))
-    return (
-        None if ip_version is IpVersion.IPV6 else await async_resolve_host(hass, host, router),
-        None if ip_version is IpVersion.IPV4 else await async_resolve_host6(hass, host),
+    if ip_version is IpVersion.IPV4:
+        return await async_resolve_host(hass, host, router, prefer=prefer), None
+    if ip_version is IpVersion.IPV6:
+        return None, await async_resolve_host6(hass, host, prefer=prefer)
+    return await asyncio.gather(
+        async_resolve_host(hass, host, router, prefer=prefer),
+        async_resolve_host6(hass, host, prefer=prefer),
     )
 
 
@@ -88,7 +121,9 @@ def async_address_of(hass: HomeAssistant, device_id: str) -> IPv4Address:
     return address
 
 
-async def async_resolve_host6(hass: HomeAssistant, host: str) -> IPv6Address:
+async def async_resolve_host6(
+    hass: HomeAssistant, host: str, *, prefer: Collection[object] = ()
+) -> IPv6Address:
     """Return the IPv6 address under which the internet knows `host`.
 
     It has to be in a network that this machine is in, too: any other may be a
@@ -105,13 +140,19 @@ async def async_resolve_host6(hass: HomeAssistant, host: str) -> IPv6Address:
         if own is None:
             raise HostError("own_address6_unknown")
         return own
-    for address in await _async_lookup6(hass, host):
+    try:
+        addresses = await _async_lookup6(hass, host)
+    except TimeoutError as error:
+        raise HostError("host_timed_out", host=host) from error
+    for address in _preferred_first(addresses, prefer):
         if any(address in network for network in networks):
             return address
     raise HostError("host_no_ipv6", host=host)
 
 
-async def async_resolve_host(hass: HomeAssistant, host: str, router: IPv4Address) -> IPv4Address:
+async def async_resolve_host(
+    hass: HomeAssistant, host: str, router: IPv4Address, *, prefer: Collection[object] = ()
+) -> IPv4Address:
     """Return the address that a forward to `host` leads to right now.
 
     `host` is an address, a name or THIS_HOME_ASSISTANT. Raises HostError when
@@ -131,10 +172,13 @@ async def async_resolve_host(hass: HomeAssistant, host: str, router: IPv4Address
         if own is None or not networks:
             raise HostError("own_address_unknown", router=str(router))
         return own
-    addresses = await _async_lookup(hass, host)
+    try:
+        addresses = await _async_lookup(hass, host)
+    except TimeoutError as error:
+        raise HostError("host_timed_out", host=host) from error
     if not addresses:
         raise HostError("host_unknown", host=host)
-    for address in addresses:
+    for address in _preferred_first(addresses, prefer):
         if _is_machine(address) and (
             any(_is_host_of(address, network) for network in networks)
             if networks
@@ -171,27 +215,21 @@ async def _async_lookup(hass: HomeAssistant, host: str) -> list[IPv4Address]:
     # Most hosts are addresses: a thousand of them need no thread, each time.
     with suppress(ValueError):
         return [IPv4Address(host)]
-    try:
-        found = await hass.loop.getaddrinfo(
-            host, None, family=socket.AF_INET, type=socket.SOCK_STREAM
-        )
-    # UnicodeError: a label of more than 63 characters.
-    except OSError, UnicodeError:
-        return []
-    return [IPv4Address(sockaddr[0]) for *_, sockaddr in found]
+    found = await async_get_names(hass).async_look_up(host, socket.AF_INET)
+    return [IPv4Address(address) for address in found]
 
 
 async def _async_lookup6(hass: HomeAssistant, host: str) -> list[IPv6Address]:
     with suppress(ValueError):
         return [IPv6Address(host)]
-    try:
-        found = await hass.loop.getaddrinfo(
-            host, None, family=socket.AF_INET6, type=socket.SOCK_STREAM
-        )
-    # UnicodeError: a label of more than 63 characters.
-    except OSError, UnicodeError:
-        return []
-    return [IPv6Address(sockaddr[0]) for *_, sockaddr in found]
+    found = await async_get_names(hass).async_look_up(host, socket.AF_INET6)
+    return [IPv6Address(address) for address in found]
+
+
+def _preferred_first[A: IPv4Address | IPv6Address](
+    addresses: Sequence[A], prefer: Collection[object]
+) -> list[A]:
+    return sorted(addresses, key=lambda address: address not in prefer)
 
 
 def _own_address(router: IPv4Address) -> IPv4Address | None:

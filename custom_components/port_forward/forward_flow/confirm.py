@@ -10,6 +10,7 @@ from homeassistant.const import CONF_NAME, CONF_URL
 from homeassistant.helpers import config_validation as cv
 
 from ..const import (
+    CONF_ACCEPTED_TARGETS,
     CONF_ADMINS_ONLY,
     CONF_CLOSE_AFTER,
     CONF_CONFIRMED,
@@ -22,6 +23,7 @@ from ..forwards import FieldError, ForwardSettings, check_confirmed
 from ..routers.shown import code
 from ..safety.risk import Risk, async_is_on_router, risks_of
 from ..safety.risk_texts import async_describe_risks, async_describe_until_closed
+from ..safety.target import Target, async_targets, may_lead_elsewhere
 from .form import CONFIRM_SCHEMA, fields_of
 
 # Besides the keys of risks: it is for everybody, and not for an allowed source alone.
@@ -109,12 +111,39 @@ class ConfirmingSubentryFlow(ConfigSubentryFlow):
             keys.add(_EVERYBODY)
         return frozenset(keys)
 
+    async def _async_accepted(self, values: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return what is kept of where the values lead now, if that may change: it was chosen.
+
+        What its name has come to lead to since it was chosen is asked about
+        elsewhere, unless this flow has asked.
+        """
+        settings = ForwardSettings.from_input(values)
+        if not may_lead_elsewhere(settings):
+            return {}
+        try:
+            router = await async_router_address(self.hass, self._get_entry().data[CONF_URL])
+            hosts = await self._async_hosts(settings)
+        except HostError:
+            return {CONF_ACCEPTED_TARGETS: []}
+        targets = {*await async_targets(self.hass, settings, hosts, router)}
+        if self.source == SOURCE_RECONFIGURE:
+            before = self._get_reconfigure_subentry().data
+            old = ForwardSettings.from_input(before)
+            is_same = (settings.internal_host, settings.device) == (old.internal_host, old.device)
+            if is_same and CONF_ACCEPTED_TARGETS in before:
+                targets &= {Target.ROUTER}
+                targets |= set(map(Target, before[CONF_ACCEPTED_TARGETS]))
+        return {CONF_ACCEPTED_TARGETS: sorted(target.value for target in targets)}
+
     async def _async_risks(self, data: Mapping[str, Any]) -> tuple[Risk, ...]:
         settings = ForwardSettings.from_input(data)
         try:
             router = await async_router_address(self.hass, self._get_entry().data[CONF_URL])
             host, _ = (None, None) if settings.adopted else await self._async_hosts(settings)
             on_router = await async_is_on_router(settings, host, router)
+            if may_lead_elsewhere(settings) and CONF_ACCEPTED_TARGETS in data:
+                # It may have come to lead there since it was confirmed.
+                on_router = on_router and Target.ROUTER in data[CONF_ACCEPTED_TARGETS]
         except HostError:
             # It leads nowhere now; what is submitted has been checked before.
             on_router = False

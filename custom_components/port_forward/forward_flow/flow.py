@@ -57,7 +57,9 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
             return await self._async_show("user", values, errors, placeholders)
         if ask := await self._async_ask(values, self._async_submit_new):
             return ask
-        return self.async_create_entry(**title_and_data(values))
+        return self.async_create_entry(
+            **title_and_data(values | await self._async_accepted(values))
+        )
 
     async def async_step_new(self, _: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Show the form of a new forward."""
@@ -87,7 +89,11 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
         if host == CAUSING_DEVICE != was:
             # From now on it leads to whoever it is open for, and that device has caused nothing.
             await self._async_close(subentry.subentry_id)
-        return self.async_update_and_abort(self._get_entry(), subentry, **title_and_data(values))
+        return self.async_update_and_abort(
+            self._get_entry(),
+            subentry,
+            **title_and_data(values | await self._async_accepted(values)),
+        )
 
     async def _async_close(self, forward_id: str) -> None:
         """Close a forward that is edited; what fails has been told, and is tried again."""

@@ -148,10 +148,11 @@ def _with_more(fields: _Fields, more: _Fields) -> vol.Schema:
 SCHEMA = _with_more(_FIELDS, _MORE)
 # For what is open already, and becomes a forward as it is.
 NAME_AND_TIMES_SCHEMA = vol.Schema(_ADOPTED_FIELDS)
-RISKY_NAME_AND_TIMES_SCHEMA = NAME_AND_TIMES_SCHEMA.extend(
-    {vol.Required(CONF_CONFIRMED, default=False): BooleanSelector()}
-)
 ADOPTED_SCHEMA = _with_more(_ADOPTED_FIELDS, _ADOPTED_MORE)
+
+# What is asked where nothing else is to be chosen.
+CONFIRMED_SCHEMA = vol.Schema({vol.Required(CONF_CONFIRMED, default=False): BooleanSelector()})
+RISKY_NAME_AND_TIMES_SCHEMA = NAME_AND_TIMES_SCHEMA.extend(CONFIRMED_SCHEMA.schema)
 
 # What is asked once more of a risky forward.
 CONFIRM_SCHEMA = vol.Schema(

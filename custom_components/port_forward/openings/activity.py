@@ -50,6 +50,7 @@ class Reason(StrEnum):
     ADDRESS_TAKEN = "address_taken"
     ADDRESS_UNSTEADY = "address_unsteady"
     DEVICE_GONE = "device_gone"
+    TARGET_RISKY = "target_risky"
     TARGET_UNREACHABLE = "target_unreachable"
     IDLE = "idle"
     # opened

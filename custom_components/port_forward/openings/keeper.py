@@ -178,12 +178,14 @@ class Keeper:
         reason: Reason | None = None,
         by: Context | None = None,
         quiet: bool = False,
+        never_shorter: bool = False,
     ) -> Opening:
         """Open `forward` until `deadline`, None for until closed; move that when it is open.
 
         `limit` lets in a part of the sources that the forward does, and counts
         until it is closed or opened with another or none. `reason` is why,
         where nobody asked for it. A failure is not told if `quiet`: it was before.
+        With `never_shorter`, what is open for longer stays so.
         Raises RouterError when the router will not, HomeAssistantError when
         the ledger cannot be written; the router holds nothing of it then, or
         what it held before.
@@ -199,6 +201,7 @@ class Keeper:
                         translation_domain=DOMAIN, translation_key="in_the_past"
                     )
                 forward = limited(forward, limit)
+                kept = held if never_shorter and _ends_later(held, deadline) else None
                 if held and held.phase is not Phase.CLOSING and not differs(held.forward, forward):
                     mappings = held.mappings
                 else:
@@ -219,6 +222,11 @@ class Keeper:
                     opened_by=by.user_id if by else None,
                     limit=limit,
                 )
+                if kept:
+                    asked = replace(asked, asked_at=kept.asked_at, deadline=kept.deadline)
+                    if held and held.phase is Phase.OPEN:
+                        # All of it is as it was, but the router is asked again.
+                        return await self._do.open(replace(held, forward=forward), held)
                 opening = await self._do.open(asked, held)
             except (RouterError, HomeAssistantError) as error:
                 if not quiet:
@@ -233,7 +241,7 @@ class Keeper:
                 forward,
                 external_ports=opening.external_ports,
                 reason=reason,
-                deadline=deadline,
+                deadline=opening.deadline,
                 context=by,
             )
             return opening
@@ -501,3 +509,10 @@ class Keeper:
                 except (RouterError, HomeAssistantError) as error:
                     self._journal.note(forward_id, Source.ACTIVITY, "renewal_failed", error=error)
                     self._do.note_unrenewed(opening, error)
+
+
+def _ends_later(held: Opening | None, deadline: datetime | None) -> bool:
+    """Tell whether what is open ends no sooner than `deadline`, None being never."""
+    if held is None or held.phase is Phase.CLOSING:
+        return False
+    return held.deadline is None or (deadline is not None and held.deadline >= deadline)

@@ -93,7 +93,8 @@ def differs(opened: Forward, wanted: Forward) -> bool:
 
 
 def has_moved(opened: Forward, wanted: Forward) -> bool:
-    """Tell whether nothing but the address of its host is another one."""
-    return opened.internal_host != wanted.internal_host and not differs(
-        replace(opened, internal_host=wanted.internal_host), wanted
-    )
+    """Tell whether nothing but the addresses of its host are others."""
+    before, now = opened.hosts, wanted.hosts
+    if before == now or [host is None for host in before] != [host is None for host in now]:
+        return False
+    return not differs(replace(opened, internal_host=now[0], internal_host6=now[1]), wanted)

@@ -109,6 +109,11 @@ class Forward:
     any_external_port: bool = False
     adopted: PortMapping | None = None
 
+    @property
+    def hosts(self) -> tuple[IPv4Address | None, IPv6Address | None]:
+        """Where it leads over IPv4 and over IPv6."""
+        return self.internal_host, self.internal_host6
+
     def __post_init__(self) -> None:
         """Refuse a forward that could not be mapped one port to one port, or not limited."""
         if self.adopted is not None:
