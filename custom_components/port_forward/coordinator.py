@@ -34,6 +34,7 @@ from .devices.hosts import HOST_WAITS, HostError, async_resolve_hosts, async_rou
 from .foreign.watch import Foreign
 from .forwards import ForwardSettings
 from .history import async_history
+from .home import async_home
 from .issues import Issues
 from .openings import Activity, Keeper, Kind, Ledger, Opening, Phase, Reason
 from .pieces import in_pieces
@@ -221,11 +222,11 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         name = self.config_entry.subentries[forward_id].title
         if settings.adopted:
             # Where it leads is the rule's own affair.
-            return settings.forward(forward_id, name, (None, None))
+            return settings.forward(forward_id, name, (None, None), async_home(self.hass))
         if settings.internal_host == CAUSING_DEVICE:
             settings = replace(settings, internal_host=str(caused_by or self._open_for(forward_id)))
         hosts = await async_resolve_hosts(self.hass, settings, self.router_address)
-        return settings.forward(forward_id, name, hosts)
+        return settings.forward(forward_id, name, hosts, async_home(self.hass))
 
     def _open_for(self, forward_id: str) -> IPv4Address:
         """Return the device for which a forward is open; raises HostError when it is not."""

@@ -28,6 +28,7 @@ from ..devices.hosts import async_resolve_hosts
 from ..entity import translated_errors
 from ..forward_flow.form import title_and_data
 from ..forwards import FieldError, ForwardSettings, IpVersion, check_free, check_name
+from ..home import async_home
 from ..kept_mapping import mapping_to_json
 from ..routers.model import Forward, PortMapping
 from ..safety.risk import Risk, async_is_on_router, risks_of
@@ -94,7 +95,8 @@ async def async_adopt_foreign(
     )
     if not by_rule:
         hosts = await async_resolve_hosts(hass, settings, coordinator.router_address)
-        _check_same(coordinator, settings.forward(subentry.subentry_id, "", hosts), mapping)
+        forward = settings.forward(subentry.subentry_id, "", hosts, async_home(hass))
+        _check_same(coordinator, forward, mapping)
     deadline = dt_util.utcnow() + settings.close_after if settings.close_after else None
     await coordinator.foreign.async_expect(subentry.subentry_id, deadline, user_id)
     hass.config_entries.async_add_subentry(entry, subentry)

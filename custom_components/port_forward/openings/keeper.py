@@ -16,6 +16,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
 from ..const import DOMAIN
+from ..home import async_forward_ids, async_home
 from ..routers.errors import RouterError
 from ..routers.model import Forward, Listing, PortMapping, Snapshot
 from ..routers.router import Router
@@ -152,6 +153,8 @@ class Keeper:
                 forward = limited(forward, limit)
                 if held and held.phase is not Phase.CLOSING and not differs(held.forward, forward):
                     mappings = held.mappings
+                    # Its rules keep the tag that they have.
+                    forward = replace(forward, home=held.forward.home)
                 else:
                     # Before anything is closed: what cannot be opened changes nothing.
                     mappings = planned(self._router, forward)
@@ -370,6 +373,12 @@ class Keeper:
         async with self._turns.to_look():
             if self.view.snapshot and (self._turns.are_over or changes != self.view.changes):
                 return self.view.snapshot
-            wishes = Wishes(forwards=forwards, barred=barred or {}, following=following)
+            wishes = Wishes(
+                forwards=forwards,
+                barred=barred or {},
+                following=following,
+                elsewhere=async_forward_ids(self.hass) - forwards.keys(),
+                home=async_home(self.hass),
+            )
             await self._reconciler.run(snapshot, wishes)
             return self.view.snapshot or snapshot
