@@ -109,6 +109,10 @@ class Keeper:
         """Return what opening would ask for, as thought out for the last look."""
         return self._shown.plan_of(forward)
 
+    def why_not_plannable(self, forward: Forward) -> RouterError | None:
+        """Return why this router can never open a forward, None where it may."""
+        return self._shown.why_not_plannable(forward)
+
     def is_sure(self, forward_id: str) -> bool:
         """Tell whether it is known if the forward is open.
 
@@ -265,19 +269,26 @@ class Keeper:
                 )
 
     @to_the_end
-    async def close_foreign(self, mapping: PortMapping) -> None:
+    async def close_foreign(
+        self, mapping: PortMapping, opened_elsewhere: Callable[[PortMapping], str | None]
+    ) -> None:
         """Close a mapping that no opening accounts for: this very one, or nothing at all.
 
-        Raises RouterError, and ServiceValidationError if it is ours by now.
+        `opened_elsewhere` names the forward of another router that does. Raises
+        RouterError, and ServiceValidationError if it is ours by now.
         """
         async with self._turns.to_change():
-            for opening in self._ledger.openings.values():
-                if any(map(mapping.same_rule, opening.mappings)):
-                    raise ServiceValidationError(
-                        translation_domain=DOMAIN,
-                        translation_key="mapping_is_ours",
-                        translation_placeholders={"forward": opening.forward.name},
-                    )
+            names = (
+                opening.forward.name
+                for opening in self._ledger.openings.values()
+                if any(map(mapping.same_rule, opening.mappings))
+            )
+            if name := next(names, None) or opened_elsewhere(mapping):
+                raise ServiceValidationError(
+                    translation_domain=DOMAIN,
+                    translation_key="mapping_is_ours",
+                    translation_placeholders={"forward": name},
+                )
             await self._router.close(mapping)
             self.view.update(removed=(mapping,))
 
