@@ -162,6 +162,10 @@ class Foreign:
                     # It has not gone, but become another thing with its forward.
                     marks_of_ours.add(fingerprint(mapping))
             self.rows = tuple(rows)
+            # What was taken over has our description by now.
+            marks_of_ours |= {
+                mark for mark, row in self._shown.items() if (row.key, row.target) in ours
+            }
             # What is off opens nothing; it is new when somebody switches it on.
             present = {row.mark: row.mapping for row in rows if row.mapping.enabled}
             await self._take_up(present, marks_of_ours, is_first_of_all=is_first_of_all)
