@@ -148,6 +148,7 @@ SENTENCES = [
     (Kind.CLOSED, Reason.IDLE, NEVER, None, "was closed because nobody used it"),
     (
         Kind.OPENED,
+        Reason.FOUND,
         Reason.TRIGGERED,
         NEVER,
         None,
@@ -208,6 +209,7 @@ def test_every_reason_to_close_has_a_sentence() -> None:
         Reason.ROUTER_RESTARTED,
         Reason.LEASE_RAN_OUT,
         Reason.INTERRUPTED,
+        Reason.FOUND,
         Reason.TRIGGERED,
         Reason.DEVICE_MOVED,
     }
