@@ -148,7 +148,6 @@ SENTENCES = [
     (Kind.CLOSED, Reason.IDLE, NEVER, None, "was closed because nobody used it"),
     (
         Kind.OPENED,
-        Reason.FOUND,
         Reason.TRIGGERED,
         NEVER,
         None,
