@@ -18,6 +18,7 @@ from .devices.lan import async_get_lan
 from .entity import router_device_info
 from .foreign.watch import async_forget_foreign
 from .history import async_forget
+from .home import async_setup_home
 from .issues import async_withdraw_issues
 from .news import async_listen_for_news
 from .openings import LedgerTooNewError, Reason
@@ -38,6 +39,7 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up the actions, and begin to close what is due, whatever becomes of the entries."""
+    await async_setup_home(hass)
     async_setup_services(hass)
     async_get_lan(hass)
     await async_setup_runtimes(hass)

@@ -30,6 +30,7 @@ from .devices.hosts import HOST_WAITS, HostError, async_resolve_hosts, async_rou
 from .devices.look import async_find_all
 from .foreign.watch import Foreign
 from .forwards import ForwardSettings
+from .home import async_home
 from .openings import Activity, Kind, Opening, Phase, Reason
 from .pieces import in_pieces
 from .reach.internet import InternetWatch
@@ -236,13 +237,11 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
         name = self.config_entry.subentries[forward_id].title
         if settings.adopted:
             # Where it leads is the rule's own affair.
-            return settings.forward(forward_id, name, (None, None))
+            return settings.forward(forward_id, name, (None, None), async_home(self.hass))
         if settings.internal_host == CAUSING_DEVICE:
             settings = replace(settings, internal_host=str(caused_by or self._open_for(forward_id)))
-        subentry, opening = (
-            self.config_entry.subentries[forward_id],
-            self.keeper.openings.get(forward_id),
-        )
+        subentry = self.config_entry.subentries[forward_id]
+        opening = self.keeper.openings.get(forward_id)
         hosts = await async_resolve_hosts(
             self.hass,
             settings,
@@ -250,7 +249,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
             prefer=opening.forward.hosts if opening else (),
         )
         await async_check_target(self.hass, self.config_entry, subentry, hosts, self.router_address)
-        return settings.forward(forward_id, name, hosts)
+        return settings.forward(forward_id, name, hosts, async_home(self.hass))
 
     def _open_for(self, forward_id: str) -> IPv4Address:
         """Return the device for which a forward is open; raises HostError when it is not."""

@@ -30,6 +30,7 @@ from .const import (
 )
 from .coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from .history import async_history
+from .home import async_home
 from .kept_mapping import mapping_from_json
 from .mask import SECRET, Mask
 from .openings import Ledger, Opening
@@ -181,10 +182,21 @@ def _last_look(coordinator: PortForwardCoordinator, mask: Mask) -> Json:
             _row(row, mask)
             | {
                 "ours": (row.key, row.target) in known,
-                "made_for": mask.name(coordinator.router.owner_of(row) or "", "forgotten-forward"),
+                **_owner(coordinator, row, mask),
             }
             for row in snapshot.mappings[:_MOST_ROWS]
         ],
+    }
+
+
+def _owner(coordinator: PortForwardCoordinator, row: PortMapping, mask: Mask) -> Json:
+    """Return for which forward a row was made as its tag has it, and whether that names us."""
+    owner = coordinator.router.owner_of(row)
+    if owner is None:
+        return {"made_for": "", "made_here": None}
+    return {
+        "made_for": mask.name(owner.forward_id, "forgotten-forward"),
+        "made_here": owner.home == async_home(coordinator.hass) if owner.home else None,
     }
 
 

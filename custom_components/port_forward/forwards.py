@@ -172,9 +172,13 @@ class ForwardSettings:
         )
 
     def forward(
-        self, forward_id: str, name: str, hosts: tuple[IPv4Address | None, IPv6Address | None]
+        self,
+        forward_id: str,
+        name: str,
+        hosts: tuple[IPv4Address | None, IPv6Address | None],
+        home: str,
     ) -> Forward:
-        """Return the forward, aimed at the addresses of the host as it resolved."""
+        """Return the forward of the Home Assistant `home`, aimed at its host as it resolved."""
         internal_host, internal_host6 = hosts
         return Forward(
             id=forward_id,
@@ -187,6 +191,7 @@ class ForwardSettings:
             allowed_source=self.allowed_source,
             any_external_port=self.any_external_port,
             adopted=self.adopted,
+            home=home,
         )
 
 

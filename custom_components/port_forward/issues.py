@@ -208,6 +208,18 @@ class Issues:
                     },
                     data=data,
                 )
+            if forward and (refusal := keeper.why_not_plannable(forward)):
+                problem = async_get_exception_message(
+                    DOMAIN, refusal.translation_key, refusal.placeholders
+                )
+                needs[f"not_plannable_{forward_id}"] = Need(
+                    key="not_plannable",
+                    placeholders={
+                        "forward": forward.name,
+                        "router": title,
+                        "problem": as_text(problem),
+                    },
+                )
             if forward and (rule := forward.adopted) and not any(map(rule.same_rule, rows)):
                 needs[f"rule_changed_{forward_id}"] = Need(
                     key="rule_changed",

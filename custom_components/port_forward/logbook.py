@@ -57,6 +57,7 @@ _REASONS: Final = {
     Reason.DEVICE_GONE: "because its device is not in the network any more",
     Reason.TARGET_UNREACHABLE: "because its target did not answer",
     Reason.IDLE: "because nobody used it",
+    Reason.FOUND: "because it was found open",
     Reason.TRIGGERED: "because what it waits for began",
     Reason.DEVICE_MOVED: "because its device has another address",
     Reason.ROUTER_RESTARTED: "because the router had restarted",

@@ -21,6 +21,7 @@ from .foreign.commands import (
     async_close_foreign,
     async_look,
     async_risks_of,
+    async_take_over,
     foreign_row,
     loaded,
 )
@@ -95,6 +96,8 @@ class ForeignMappingFlow(_ForeignFlow):
             coordinator, row = await self._found()
         except HomeAssistantError as error:
             return self._failed(error)
+        if row.forward_id:
+            return await self._async_take_over(coordinator, row, row.forward_id)
         risks = await async_risks_of(coordinator, row.mapping)
         if user_input is not None:
             values = {key: value for key, value in user_input.items() if key != CONF_CONFIRMED}
@@ -119,6 +122,16 @@ class ForeignMappingFlow(_ForeignFlow):
             errors=errors,
             description_placeholders={**self._said, "error": refusal, "risks": told},
         )
+
+    async def _async_take_over(
+        self, coordinator: PortForwardCoordinator, row: Row, forward_id: str
+    ) -> RepairsFlowResult:
+        """Make it an opening of its forward, which says for how long."""
+        try:
+            await async_take_over(coordinator, row, forward_id)
+        except HomeAssistantError as error:
+            return self._failed(error)
+        return self.async_create_entry(data={})
 
     async def async_step_accept(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
         """Take it for granted until it changes."""

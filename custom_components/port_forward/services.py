@@ -181,13 +181,17 @@ async def _async_list_mappings(call: ServiceCall) -> ServiceResponse:
         for opening in coordinator.keeper.openings.values()
         for mapping in opening.mappings
     }
+    foreign = {(row.mapping.key, row.mapping.target) for row in coordinator.foreign.rows}
     address, address6 = coordinator.data.external_address, coordinator.data.external_address6
     return {
         "external_address": str(address) if address else None,
         "external_ipv6_address": str(address6) if address6 else None,
         "mappings": [
-            _describe_mapping(row, names.get((row.key, row.target)))
+            _describe_mapping(row, names.get(place), is_foreign=place in foreign)
+            if place in foreign or place in names
+            else _describe_mapping(row, coordinator.foreign.opened_elsewhere(row), is_foreign=False)
             for row in coordinator.data.mappings
+            for place in ((row.key, row.target),)
         ],
     }
 
@@ -259,7 +263,7 @@ def _describe_opening(coordinator: PortForwardCoordinator, opening: Opening) -> 
     }
 
 
-def _describe_mapping(row: PortMapping, forward: str | None) -> JsonObjectType:
+def _describe_mapping(row: PortMapping, forward: str | None, *, is_foreign: bool) -> JsonObjectType:
     return {
         "protocols": [protocol.value for protocol in row.protocols],
         "external_ports": str(row.external_ports),
@@ -270,6 +274,6 @@ def _describe_mapping(row: PortMapping, forward: str | None) -> JsonObjectType:
         "description": clean(row.description),
         "lease": row.lease.total_seconds() if row.lease else None,
         "hits": row.hits,
-        "foreign": forward is None,
+        "foreign": is_foreign,
         "forward": forward,
     }

@@ -53,6 +53,7 @@ CLOSE_REASONS: Final = tuple(
         Reason.ROUTER_RESTARTED,
         Reason.LEASE_RAN_OUT,
         Reason.INTERRUPTED,
+        Reason.FOUND,
         Reason.TRIGGERED,
         Reason.DEVICE_MOVED,
     }

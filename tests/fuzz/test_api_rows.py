@@ -139,7 +139,7 @@ def test_openwrt_sections(values: object, clock: RouterClock) -> None:
                 _is_in_force(row, section, ())
             openwrt.is_pinhole(section)
             openwrt.is_forward(section)
-            assert section.owner is None or section.owner.isalnum()
+            assert section.owner is None or section.owner.forward_id.isalnum()
 
 
 @inputs(20)

@@ -168,7 +168,7 @@ def _asked_only_for(wire: Wire, driver: UpnpRouter, forward: Forward) -> None:
             assert description.isascii()
             assert description.isprintable()
             assert 1 <= len(description) <= 63
-            assert driver.owner_of(plan[0]) == forward.id
+            assert driver.owner_of(plan[0]) == forward.owner
         elif action == "DeletePortMapping":
             assert key in keys | wide
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from custom_components.port_forward.routers.errors import RouterError
-from custom_components.port_forward.routers.tag import forward_id_of
+from custom_components.port_forward.routers.tag import owner_in
 from custom_components.port_forward.routers.upnp import description, soap
 from custom_components.port_forward.routers.upnp.lenient_xml import NotXmlError, decode, parse
 from custom_components.port_forward.routers.upnp.rows import read_port_listing
@@ -119,7 +119,7 @@ def _decode_and_split(body: bytes) -> None:
 
 
 def _read_text(value: str) -> None:
-    forward_id_of(value)
+    owner_in(value)
     same_host(value, "192.0.2.1")
 
 

@@ -34,7 +34,7 @@ from custom_components.port_forward.routers.model import (
     PortRange,
     Protocol,
 )
-from custom_components.port_forward.routers.tag import description_of, forward_id_of
+from custom_components.port_forward.routers.tag import description_of, owner_in
 
 from .documents import NUMBERS, TEXTS
 from .effort import bounded, inputs
@@ -159,7 +159,7 @@ def test_the_form(form: dict[str, object]) -> None:
     _check_source(data.get(CONF_ALLOWED_SOURCE, ""), settings)
     # It can be stored and read again, and be aimed at a host.
     assert ForwardSettings.from_input(data) == settings
-    settings.forward("new", data[CONF_NAME], hosts)
+    settings.forward("new", data[CONF_NAME], hosts, "home1")
 
 
 def _check_source(text: str, settings: ForwardSettings) -> None:
@@ -175,10 +175,15 @@ _ids = st.text("0123456789ABCDEFGHJKMNPQRSTVWXYZabc", min_size=1, max_size=32)
 
 
 @inputs(40)
-@given(_ids, st.text() | st.sampled_from(TEXTS) | st.text("[]ha-pf:\u0301\u200d", max_size=200))
-def test_tag(forward_id: str, name: str) -> None:
+@given(
+    _ids,
+    st.text("0123456789abcdef", max_size=8),
+    st.text() | st.sampled_from(TEXTS) | st.text("[]ha-pf:\u0301\u200d", max_size=200),
+)
+def test_tag(forward_id: str, home: str, name: str) -> None:
     forward = Forward(
         id=forward_id,
+        home=home,
         name=name,
         internal_host=IPv4Address("192.0.2.5"),
         protocols=(Protocol.TCP,),
@@ -191,18 +196,18 @@ def test_tag(forward_id: str, name: str) -> None:
     assert description.isascii()
     assert description.isprintable()
     assert not set(description) & set("<>&\"'")
-    assert forward_id_of(description) == forward_id
+    assert owner_in(description) == forward.owner
     # Half of it is nobody's.
-    assert forward_id_of(description[:-1]) is None
+    assert owner_in(description[:-1]) is None
 
 
 @inputs(20)
 @given(st.text("[]ha-pf:Ab1 \u0661", max_size=60) | st.text())
 def test_tag_in_any_description(description: str) -> None:
     with bounded(len(description)):
-        found = forward_id_of(description)
+        found = owner_in(description)
     assert (found is not None) <= (f"[ha-pf:{found}]" in description)
-    assert found is None or (found.isascii() and found.isalnum())
+    assert found is None or (found.forward_id.isascii() and found.forward_id.isalnum())
 
 
 @inputs(20)

@@ -188,8 +188,9 @@ async def test_ours_is_not_foreign(
     # Another program opens exactly what the forward would: its switch shows that.
     await open_by_other(router, external_port, internal_host="127.0.0.5", internal_port=8080)
     await refresh(hass, watched)
-    assert (state_of(hass), state_of(hass, SENSOR)) == ("on", "1")
-    assert not asked(hass)
+    # It shows as on, but nobody here has opened it.
+    assert (state_of(hass), state_of(hass, SENSOR)) == ("on", "2")
+    assert [issue.translation_key for issue in asked(hass)] == ["opened_by_others"]
 
 
 async def test_an_imitation_is_foreign(

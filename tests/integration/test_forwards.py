@@ -63,8 +63,11 @@ def test_everything_given() -> None:
         allowed_source=None,
         close_after=timedelta(hours=1),
     )
-    assert settings.forward("id", "Camera", (IPv4Address("192.168.1.20"), None)) == Forward(
+    assert settings.forward(
+        "id", "Camera", (IPv4Address("192.168.1.20"), None), "home1"
+    ) == Forward(
         id="id",
+        home="home1",
         name="Camera",
         internal_host=IPv4Address("192.168.1.20"),
         protocols=(Protocol.TCP, Protocol.UDP),
@@ -226,7 +229,7 @@ def test_source_that_limits_only_one_of_both(ip_version: str, typed: str) -> Non
 
 def test_ipv6() -> None:
     settings = read(ip_version="ipv6", external_ports="", allowed_source="2001:db8::/32")
-    forward = settings.forward("id", "Camera", (None, IPv6Address("2001:db8::5")))
+    forward = settings.forward("id", "Camera", (None, IPv6Address("2001:db8::5")), "home1")
     assert forward.internal_host6 == IPv6Address("2001:db8::5")
     assert forward.allowed_source == IPv6Network("2001:db8::/32")
     field, text = refused(TYPED | {"ip_version": "both", "external_ports": "9999"})

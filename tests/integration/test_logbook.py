@@ -208,6 +208,7 @@ def test_every_reason_to_close_has_a_sentence() -> None:
         Reason.ROUTER_RESTARTED,
         Reason.LEASE_RAN_OUT,
         Reason.INTERRUPTED,
+        Reason.FOUND,
         Reason.TRIGGERED,
         Reason.DEVICE_MOVED,
     }

@@ -25,6 +25,7 @@ def forward(
     protocols: tuple[Protocol, ...] = (Protocol.TCP,),
     source: str | None = None,
     any_external_port: bool = False,
+    home: str = "",
 ) -> Forward:
     """Make a forward; without ports one that is free, to itself."""
     ports = _ports(free_port() if external is None else external)
@@ -38,6 +39,7 @@ def forward(
         internal_ports=ports if internal is None else _ports(internal),
         allowed_source=None if source is None else ip_network(source),
         any_external_port=any_external_port,
+        home=home,
     )
 
 

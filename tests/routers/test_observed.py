@@ -44,7 +44,7 @@ async def test_counts_and_measures(session: aiohttp.ClientSession) -> None:
         assert (await router.snapshot([granted])).find(granted)
         await router.close(granted)
         assert not (await router.snapshot()).mappings
-        assert router.owner_of(granted) == wanted.id
+        assert router.owner_of(granted) == wanted.owner
         assert router.learned == home.driver.learned
         assert router.capabilities == home.driver.capabilities
     calls = {name: timing.calls for name, timing in observations.timings.items()}

@@ -24,7 +24,13 @@ from ..const import (
 from ..coordinator import PortForwardConfigEntry, PortForwardCoordinator
 from ..forward_flow.form import fields_of
 from ..routers.model import PortMapping, Protocol
-from .commands import async_adopt_foreign, async_close_foreign, async_look, async_risks_of
+from .commands import (
+    async_adopt_foreign,
+    async_close_foreign,
+    async_look,
+    async_risks_of,
+    async_take_over,
+)
 from .watch import Row
 
 _MAPPING: Final = {
@@ -59,6 +65,9 @@ async def _async_close(call: ServiceCall) -> None:
 
 async def _async_adopt(call: ServiceCall) -> None:
     coordinator, row = await _async_found(call)
+    if row.forward_id:
+        await async_take_over(coordinator, row, row.forward_id, call.context.user_id)
+        return
     risks = await async_risks_of(coordinator, row.mapping)
     usual = RISKY_CLOSE_AFTER if risks else DEFAULT_CLOSE_AFTER
     values = {
@@ -100,19 +109,24 @@ async def _async_found(call: ServiceCall) -> tuple[PortForwardCoordinator, Row]:
 
 def _check_ours(coordinator: PortForwardCoordinator, call: ServiceCall) -> None:
     """Raise ServiceValidationError with the forward whose mapping is meant, if there is one."""
+    for row in coordinator.data.mappings:
+        if _is_meant(row, call) and (name := coordinator.foreign.opened_elsewhere(row)):
+            raise _is_ours(name)
     for forward_id, forward in coordinator.forwards.items():
         opening = coordinator.keeper.openings.get(forward_id)
         held = opening.mappings if opening else ()
         planned = coordinator.keeper.plan_of(forward) if forward else ()
         for mapping in (*held, *planned):
             if _is_meant(mapping, call) and coordinator.keeper.view.holds(mapping):
-                raise ServiceValidationError(
-                    translation_domain=DOMAIN,
-                    translation_key="mapping_is_ours",
-                    translation_placeholders={
-                        "forward": coordinator.config_entry.subentries[forward_id].title
-                    },
-                )
+                raise _is_ours(coordinator.config_entry.subentries[forward_id].title)
+
+
+def _is_ours(forward: str) -> ServiceValidationError:
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key="mapping_is_ours",
+        translation_placeholders={"forward": forward},
+    )
 
 
 def _is_meant(mapping: PortMapping, call: ServiceCall) -> bool:

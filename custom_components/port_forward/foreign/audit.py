@@ -42,13 +42,17 @@ class Change:
     disappeared: tuple[str, ...]
 
 
-def fingerprint(mapping: PortMapping) -> str:
+def fingerprint(mapping: PortMapping, forward_id: str | None = None) -> str:
     """Return what is another one when anything of a mapping is: its rule, target or description.
+
+    With the forward that it leads where, too: what was accepted before there
+    was one shows as its switch since, and that is something new.
 
     Of 128 bits, because whoever opens ports chooses what goes into it, and must
     not be able to make one that was accepted.
     """
-    written = json.dumps([mapping.key, mapping.target, mapping.description])
+    parts = [mapping.key, mapping.target, mapping.description]
+    written = json.dumps([*parts, forward_id] if forward_id else parts)
     return hashlib.sha256(written.encode()).hexdigest()[:_DIGITS]
 
 

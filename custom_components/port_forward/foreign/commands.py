@@ -28,6 +28,7 @@ from ..devices.hosts import async_resolve_hosts
 from ..entity import translated_errors
 from ..forward_flow.form import title_and_data
 from ..forwards import FieldError, ForwardSettings, IpVersion, check_free, check_name
+from ..home import async_home
 from ..kept_mapping import mapping_to_json
 from ..routers.model import Forward, PortMapping
 from ..safety.risk import Risk, async_is_on_router, risks_of
@@ -50,9 +51,15 @@ async def async_close_foreign(coordinator: PortForwardCoordinator, row: Row) -> 
 
     Raises HomeAssistantError.
     """
+    foreign = coordinator.foreign
+    forward = coordinator.forwards.get(row.forward_id) if row.forward_id else None
     with translated_errors():
-        for alike in coordinator.foreign.find(row.mark):
-            await coordinator.keeper.close_foreign(alike.mapping)
+        if forward and forward.adopted:
+            # A rule of the user's is switched off, never deleted.
+            await coordinator.keeper.close(forward.id, forward)
+        else:
+            for alike in foreign.find(row.mark):
+                await coordinator.keeper.close_foreign(alike.mapping, foreign.opened_elsewhere)
     await coordinator.async_refresh()
     # Some routers show rows that they then do not find by what they have shown.
     if coordinator.foreign.find(row.mark):
@@ -62,6 +69,30 @@ async def async_close_foreign(coordinator: PortForwardCoordinator, row: Row) -> 
             translation_placeholders={"router": coordinator.config_entry.title},
         )
     await coordinator.foreign.async_forget(row.mark)
+
+
+async def async_take_over(
+    coordinator: PortForwardCoordinator, row: Row, forward_id: str, user_id: str | None = None
+) -> None:
+    """Make this mapping an opening of the forward that it leads where, for its *close after*.
+
+    Raises HomeAssistantError, also where the router holds only a part of the forward.
+    """
+    forward = coordinator.forwards.get(forward_id)
+    close_after = coordinator.settings_of(forward_id).close_after
+    if forward:
+        deadline = dt_util.utcnow() + close_after if close_after else None
+        await coordinator.keeper.take_over(forward, deadline=deadline, user_id=user_id)
+    if forward_id not in coordinator.keeper.openings:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="mapping_in_part",
+            translation_placeholders={
+                "mapping": describe(row.mapping),
+                "forward": coordinator.config_entry.subentries[forward_id].title,
+            },
+        )
+    await coordinator.async_refresh()
 
 
 async def async_adopt_foreign(
@@ -94,7 +125,8 @@ async def async_adopt_foreign(
     )
     if not by_rule:
         hosts = await async_resolve_hosts(hass, settings, coordinator.router_address)
-        _check_same(coordinator, settings.forward(subentry.subentry_id, "", hosts), mapping)
+        forward = settings.forward(subentry.subentry_id, "", hosts, async_home(hass))
+        _check_same(coordinator, forward, mapping)
     deadline = dt_util.utcnow() + settings.close_after if settings.close_after else None
     await coordinator.foreign.async_expect(subentry.subentry_id, deadline, user_id)
     hass.config_entries.async_add_subentry(entry, subentry)

@@ -35,13 +35,17 @@ class Issues:
         told: Mapping[str, PortMapping],
         *,
         device: Callable[[PortMapping], str | None],
+        forwards: Mapping[str, str],
         lists_all: bool,
     ) -> None:
-        """Ask about these, by their fingerprints, and about nothing else any more."""
+        """Ask about these, by their fingerprints, and about nothing else any more.
+
+        `forwards` are the names of the forwards that some of them lead where.
+        """
         asked = dict(list(told.items())[:MOST_ISSUES])
         self._delete_all_but({f"{self._prefix}{mark}" for mark in asked})
         for mark, mapping in asked.items():
-            self._ask(mark, mapping, device)
+            self._ask(mark, mapping, device, forwards.get(mark))
         if len(told) > len(asked):
             self._ask_about_all(f"{len(told)}" if lists_all else f"{len(told)}+")
         else:
@@ -60,12 +64,35 @@ class Issues:
                 ir.async_delete_issue(self._hass, DOMAIN, issue_id)
 
     def _ask(
-        self, mark: str, mapping: PortMapping, device: Callable[[PortMapping], str | None]
+        self,
+        mark: str,
+        mapping: PortMapping,
+        device: Callable[[PortMapping], str | None],
+        forward: str | None,
     ) -> None:
         known = ir.async_get(self._hass).async_get_issue(DOMAIN, f"{self._prefix}{mark}")
         if known and known.active:
             return
         name = device(mapping)
+        if forward is not None:
+            ir.async_create_issue(
+                self._hass,
+                DOMAIN,
+                f"{self._prefix}{mark}",
+                data={DATA_ENTRY: self._entry.entry_id, DATA_MARK: mark},
+                is_fixable=True,
+                severity=ir.IssueSeverity.WARNING,
+                translation_key="opened_by_others",
+                translation_placeholders={
+                    "forward": clean(forward),
+                    "ports": str(mapping.external_ports),
+                    "protocol": "+".join(mapping.protocols).upper(),
+                    "router": clean(self._entry.title),
+                    "source": code(mapping.allowed_source or "*"),
+                    "description": code(mapping.description),
+                },
+            )
+            return
         ir.async_create_issue(
             self._hass,
             DOMAIN,

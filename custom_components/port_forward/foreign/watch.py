@@ -1,7 +1,7 @@
 """The foreign mappings of one router: what no forward accounts for is watched."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NotRequired, TypedDict, cast
@@ -14,12 +14,14 @@ from homeassistant.helpers.storage import Store
 
 from ..const import CONF_WAN, DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
 from ..devices.lan import async_device_at
-from ..openings import Keeper
+from ..openings import Keeper, Opening
 from ..pieces import in_pieces
 from ..routers.model import Forward, Listing, PortMapping
 from ..routers.router import Router
 from ..routers.shown import clean
+from ..runtime import async_runtimes
 from .audit import MEMORY, Memory, MemoryJson, fingerprint
+from .coverage import Coverage
 from .issues import Issues
 from .telling import Teller
 
@@ -60,14 +62,17 @@ class Row:
     mapping: PortMapping
     mark: str
     """Its fingerprint."""
+    forward_id: str | None = None
+    """The forward that it leads where, though nobody has opened that."""
 
 
 class Foreign:
     """Watches what the router holds that is not ours.
 
-    A mapping is ours if the ledger holds its key and target, if it is the rule
-    that a forward has adopted, or if it leads exactly where a forward does. A
-    description decides nothing: anybody can write one.
+    A mapping is ours if the ledger holds its key and target, or if openings on
+    other routers of ours, which may be this very one, account for all of its
+    ports. That it leads exactly where a forward does is not enough: nothing
+    would close it. A description decides nothing: anybody can write one.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Foreign:
         self._issues = Issues(hass, entry)
         self._looking = asyncio.Lock()
         self._shown: dict[str, PortMapping] = {}
+        self._elsewhere: tuple[Opening, ...] = ()
 
     @property
     def lists_all(self) -> bool:
@@ -105,6 +111,22 @@ class Foreign:
         return [row for row in self.rows if row.mark == mark and row.mapping.enabled]
 
     @callback
+    def opened_elsewhere(self, mapping: PortMapping) -> str | None:
+        """Return the name of the forward of another router of ours that accounts for a mapping."""
+        openings = _openings_elsewhere(self._hass, self._entry)
+        if not Coverage(_mappings_of(openings)).covers(mapping):
+            return None
+        return next(
+            opening.forward.name
+            for opening in openings
+            if any(
+                held.internal_host.lower() == mapping.internal_host.lower()
+                and held.external_ports.overlaps(mapping.external_ports)
+                for held in opening.mappings
+            )
+        )
+
+    @callback
     def device_of(self, mapping: PortMapping) -> str | None:
         """Return the name of the device that it leads to, where Home Assistant knows it."""
         name = async_device_at(self._hass, mapping.internal_host)
@@ -117,21 +139,37 @@ class Foreign:
             return
         async with self._looking:
             is_first_of_all = self._memory is None and await self._load()
-            ours = await self._ours(forwards)
+            await self._take_over(forwards)
+            plans = await self._plans(forwards)
+            ours = {(mapping.key, mapping.target) for mapping in self._keeper.mappings}
+            ours |= {place for place, owner in plans.items() if owner in self._taking_over}
+            # What was closed there since the router was asked may still be among its rows.
+            before, self._elsewhere = self._elsewhere, _openings_elsewhere(self._hass, self._entry)
+            elsewhere = Coverage(_mappings_of((*before, *self._elsewhere)))
             rows: list[Row] = []
             marks_of_ours: set[str] = set()
             snapshot = self._keeper.view.snapshot
             async for mapping in in_pieces(snapshot.mappings if snapshot else ()):
-                mark = fingerprint(mapping)
-                if (mapping.key, mapping.target) in ours:
-                    marks_of_ours.add(mark)
-                else:
-                    rows.append(Row(mapping=mapping, mark=mark))
+                place = mapping.key, mapping.target
+                forward_id = plans.get(place)
+                mark = fingerprint(mapping, forward_id)
+                # What a forward would switch and is off is as that wants it.
+                is_off = forward_id is not None and not mapping.enabled
+                if place in ours or is_off or elsewhere.covers(mapping):
+                    marks_of_ours |= {mark, fingerprint(mapping)}
+                    continue
+                rows.append(Row(mapping=mapping, mark=mark, forward_id=forward_id))
+                if forward_id:
+                    # It has not gone, but become another thing with its forward.
+                    marks_of_ours.add(fingerprint(mapping))
             self.rows = tuple(rows)
+            # What was taken over has our description by now.
+            marks_of_ours |= {
+                mark for mark, row in self._shown.items() if (row.key, row.target) in ours
+            }
             # What is off opens nothing; it is new when somebody switches it on.
             present = {row.mark: row.mapping for row in rows if row.mapping.enabled}
             await self._take_up(present, marks_of_ours, is_first_of_all=is_first_of_all)
-            await self._take_over(forwards)
 
     async def async_accept(self, *marks: str) -> None:
         """Take these for granted until they change."""
@@ -191,12 +229,13 @@ class Foreign:
         }
         return False
 
-    async def _ours(self, forwards: Mapping[str, Forward | None]) -> set[tuple[str, str]]:
-        """Return key and target of all that a forward accounts for."""
-        ours = {(mapping.key, mapping.target) for mapping in self._keeper.mappings}
+    async def _plans(self, forwards: Mapping[str, Forward | None]) -> dict[tuple[str, str], str]:
+        """Return by key and target of what opening a forward would ask for, which forward it is."""
+        plans: dict[tuple[str, str], str] = {}
         async for forward in in_pieces(tuple(filter(None, forwards.values()))):
-            ours.update((mapping.key, mapping.target) for mapping in self._keeper.plan_of(forward))
-        return ours
+            for mapping in self._keeper.plan_of(forward):
+                plans[mapping.key, mapping.target] = forward.id
+        return plans
 
     async def _take_up(
         self, present: dict[str, PortMapping], ours: set[str], *, is_first_of_all: bool
@@ -204,10 +243,9 @@ class Foreign:
         """Compare with what was known, and tell what is new."""
         assert self._memory  # noqa: S101  loaded before
         if is_first_of_all:
-            self._memory.accept(present, present.keys())
-            self._shown = present
-            await self._save()
-            return
+            # All but what shows as the open switch of a forward: nothing would close it.
+            led = {row.mark for row in self.rows if row.forward_id}
+            self._memory.accept([mark for mark in present if mark not in led], present.keys())
         change = self._memory.compare(present.keys(), ours)
         self.teller.tell(change, self._shown, present, device=self.device_of)
         self._shown = present
@@ -219,6 +257,11 @@ class Foreign:
         self._issues.show(
             {mark: self._shown[mark] for mark in self._memory.told if mark in self._shown},
             device=self.device_of,
+            forwards={
+                row.mark: self._entry.subentries[row.forward_id].title
+                for row in self.rows
+                if row.forward_id and row.forward_id in self._entry.subentries
+            },
             lists_all=self.lists_all,
         )
 
@@ -257,6 +300,21 @@ class Foreign:
         if data != self._saved:
             self._saved = data
             await self._store.async_save(data)
+
+
+@callback
+def _openings_elsewhere(hass: HomeAssistant, entry: ConfigEntry) -> tuple[Opening, ...]:
+    """Return the openings of our other routers, which may be this very one by another protocol."""
+    return tuple(
+        opening
+        for other in async_runtimes(hass)
+        if other.entry.entry_id != entry.entry_id
+        for opening in other.keeper.openings.values()
+    )
+
+
+def _mappings_of(openings: Iterable[Opening]) -> Iterable[PortMapping]:
+    return (mapping for opening in openings for mapping in opening.mappings)
 
 
 async def async_forget_foreign(hass: HomeAssistant, entry: ConfigEntry) -> None:

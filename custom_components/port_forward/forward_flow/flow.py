@@ -24,6 +24,7 @@ from ..const import (
 )
 from ..devices.hosts import ROUTER_UNKNOWN, HostError
 from ..forwards import FieldError, ForwardSettings, check_free, check_name
+from ..home import async_home
 from ..openings import Reason
 from ..routers.errors import InvalidForwardError, NotPermittedError, Refusal, RouterError
 from .adopt import AdoptingSubentryFlow
@@ -148,7 +149,9 @@ class ForwardSubentryFlow(AdoptingSubentryFlow):
                 else await self._async_hosts(settings)
             )
             # A loaded one knows what it can do, any other is asked when it opens.
-            self._router().plan(settings.forward("new", values[CONF_NAME], hosts))
+            self._router().plan(
+                settings.forward("new", values[CONF_NAME], hosts, async_home(self.hass))
+            )
             check_idle(values, self._router().capabilities)
         except FieldError as error:
             return {error.field: error.key}, error.placeholders

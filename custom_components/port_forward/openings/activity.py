@@ -55,6 +55,7 @@ class Reason(StrEnum):
     IDLE = "idle"
     # opened
     TRIGGERED = "triggered"
+    FOUND = "found"
     # moved
     DEVICE_MOVED = "device_moved"
     # restored

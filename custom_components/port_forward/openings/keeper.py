@@ -20,6 +20,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util import dt as dt_util
 
 from ..const import DOMAIN, LOGGER
+from ..home import async_forward_ids, async_home
 from ..routers.errors import RouterError, StoppedError
 from ..routers.model import Forward, Listing, PortMapping, Snapshot
 from ..routers.observed import ObservedRouter
@@ -157,6 +158,10 @@ class Keeper:
         """Return what opening would ask for, as thought out for the last look."""
         return self._shown.plan_of(forward)
 
+    def why_not_plannable(self, forward: Forward) -> RouterError | None:
+        """Return why this router can never open a forward, None where it may."""
+        return self._shown.why_not_plannable(forward)
+
     def is_sure(self, forward_id: str) -> bool:
         """Tell whether it is known if the forward is open.
 
@@ -204,6 +209,8 @@ class Keeper:
                 kept = held if never_shorter and _ends_later(held, deadline) else None
                 if held and held.phase is not Phase.CLOSING and not differs(held.forward, forward):
                     mappings = held.mappings
+                    # Its rules keep the tag that they have.
+                    forward = replace(forward, home=held.forward.home)
                 else:
                     # Before anything is closed: what cannot be opened changes nothing.
                     mappings = planned(self._router, forward)
@@ -323,20 +330,28 @@ class Keeper:
                 )
 
     @to_the_end
-    async def close_foreign(self, mapping: PortMapping) -> None:
+    async def close_foreign(
+        self, mapping: PortMapping, opened_elsewhere: Callable[[PortMapping], str | None]
+    ) -> None:
         """Close a mapping that no opening accounts for: this very one, or nothing at all.
 
-        Raises RouterError, and ServiceValidationError if it is ours by now.
+        `opened_elsewhere` names the forward of another router that does. Raises
+        RouterError, and ServiceValidationError if it is ours by now.
         """
-        for opening in self._ledger.openings.values():
-            if any(map(mapping.same_rule, opening.mappings)):
+        async with self._do.between_openings:
+            names = (
+                opening.forward.name
+                for opening in self._ledger.openings.values()
+                if any(map(mapping.same_rule, opening.mappings))
+            )
+            if name := next(names, None) or opened_elsewhere(mapping):
                 raise ServiceValidationError(
                     translation_domain=DOMAIN,
                     translation_key="mapping_is_ours",
-                    translation_placeholders={"forward": opening.forward.name},
+                    translation_placeholders={"forward": name},
                 )
-        with self._router.queue.operation(Urgency.CLOSE) as operation, operation.requests():
-            await self._router.close(mapping)
+            with self._router.queue.operation(Urgency.CLOSE) as operation, operation.requests():
+                await self._router.close(mapping)
         self.view.update(removed=(mapping,))
 
     @to_the_end
@@ -446,7 +461,13 @@ class Keeper:
         those that must not be open now, and why, `following` those that lead to
         wherever their device is.
         """
-        wishes = Wishes(forwards=forwards, barred=barred or {}, following=following)
+        wishes = Wishes(
+            forwards=forwards,
+            barred=barred or {},
+            following=following,
+            elsewhere=async_forward_ids(self.hass) - forwards.keys(),
+            home=async_home(self.hass),
+        )
         await self._reconciler.run(look, snapshot, wishes)
         return self.view.snapshot or snapshot
 

@@ -112,6 +112,11 @@ class Operations:
             lock = self._forwards[forward_id] = asyncio.Lock()
         return lock
 
+    @property
+    def between_openings(self) -> asyncio.Lock:
+        """The lock in which nothing is being opened."""
+        return self._opening
+
     def is_busy(self, forward_id: str) -> bool:
         """Return whether something is being done to the forward now."""
         lock = self._forwards.get(forward_id)

@@ -33,7 +33,7 @@ from .ledger import Ledger
 from .limit import limited
 from .opening import Opening, Phase
 from .operations import Operations, lease_end
-from .recovery import openings_found, strays_found
+from .recovery import openings_found, openings_unknown, strays_found
 from .rules import planned
 from .shown import Shown
 from .verdict import Evidence, Verdict, has_moved, judge
@@ -49,12 +49,15 @@ class Wishes:
 
     `forwards` holds every one that there is, None where its host is not known
     now. `barred` are those that must not be open now, and why. `following` are
-    those that lead to wherever their device is.
+    those that lead to wherever their device is. `elsewhere` are the forwards of
+    our other routers, and `home` is what tags call this Home Assistant.
     """
 
     forwards: Mapping[str, Forward | None]
     barred: Mapping[str, Reason]
     following: Collection[str]
+    elsewhere: Collection[str]
+    home: str
 
 
 class Reconciler:
@@ -109,9 +112,11 @@ class Reconciler:
         # A full disk is logged by Home Assistant, and tried again next time.
         with suppress(HomeAssistantError):
             if self._ledger.is_lost:
-                await self._recover(snapshot, wishes.forwards)
+                await self._recover(snapshot, wishes)
             if self._ledger.is_unsaved:
                 await self._ledger.save()
+            if not self._ledger.is_locked:
+                await self._take_up_unknown(snapshot, wishes.forwards)
         closing: list[Opening] = []
         if self._ledger.is_locked:
             wishes, closing = self._locked(wishes)
@@ -229,13 +234,38 @@ class Reconciler:
         ]
         return replace(wishes, barred={**everything, **wishes.barred}), unknown
 
-    async def _recover(self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]) -> None:
+    async def _take_up_unknown(
+        self, snapshot: Snapshot, forwards: Mapping[str, Forward | None]
+    ) -> None:
+        """Give an end to what is open with our tag, and in no ledger."""
+        known = self._ledger.openings
+        found = openings_unknown(self._router, snapshot, forwards, known, dt_util.utcnow())
+        if unknown := list(found):
+            await self._ledger.record(*unknown)
+        for opening in unknown:
+            self._teller.tell(
+                Kind.OPENED,
+                opening.forward,
+                external_ports=opening.external_ports,
+                reason=Reason.FOUND,
+                deadline=opening.deadline,
+            )
+
+    async def _recover(self, snapshot: Snapshot, wishes: Wishes) -> None:
         """Fill a ledger that was lost from what the router shows, and close what has no forward."""
-        found = openings_found(self._router, snapshot, forwards, dt_util.utcnow())
+        found = openings_found(self._router, snapshot, wishes.forwards, dt_util.utcnow())
         # Once each: if this has to be tried again, their time must not begin anew.
         known = self._ledger.openings
         await self._ledger.record(*(row for row in found if row.forward.id not in known))
-        for row in strays_found(self._router, snapshot, self._ledger.openings):
+        strays = strays_found(
+            self._router,
+            snapshot,
+            self._ledger.openings,
+            known=wishes.forwards.keys(),
+            elsewhere=wishes.elsewhere,
+            home=wishes.home,
+        )
+        for row in strays:
             LOGGER.warning("Closing %s: its forward is not known any more", row.external_ports)
             try:
                 await self._router.close(row)

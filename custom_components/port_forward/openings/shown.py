@@ -22,7 +22,7 @@ class Shown:
         self._router = router
         self._ledger = ledger
         self._view = view
-        self._plans: dict[str, tuple[Forward, tuple[PortMapping, ...]]] = {}
+        self._plans: dict[str, tuple[Forward, tuple[PortMapping, ...], RouterError | None]] = {}
 
     def is_open(self, forward_id: str, forward: Forward | None) -> bool:
         """Tell whether the router holds a mapping of this forward now.
@@ -50,7 +50,7 @@ class Shown:
             now = dt_util.utcnow()
             opening = Opening(
                 forward=forward,
-                mappings=self.plan_of(forward),
+                mappings=self._held(forward),
                 phase=Phase.CLOSING,
                 opened_at=now,
                 asked_at=now,
@@ -83,13 +83,32 @@ class Shown:
         )
 
     def plan_of(self, forward: Forward) -> tuple[PortMapping, ...]:
-        """Return what opening would ask for, thought out once for each look at the router."""
+        """Return what opening would ask for, thought out once for each look at the router.
+
+        Nothing for what this router can never hold: that is not open.
+        """
+        return self._planned(forward)[0]
+
+    def why_not_plannable(self, forward: Forward) -> RouterError | None:
+        """Return why this router can never open a forward, None where it may."""
+        return self._planned(forward)[1]
+
+    def _planned(self, forward: Forward) -> tuple[tuple[PortMapping, ...], RouterError | None]:
         known = self._plans.get(forward.id)
         if known and known[0] is forward:
-            return known[1]
+            return known[1:]
+        plan: tuple[PortMapping, ...] = ()
+        why_not = None
         try:
             plan = planned(self._router, forward)
-        except RouterError:
-            plan = ()  # What this router can never hold is not open.
-        self._plans[forward.id] = forward, plan
-        return plan
+        except RouterError as error:
+            why_not = error
+        self._plans[forward.id] = forward, plan, why_not
+        return plan, why_not
+
+    def _held(self, forward: Forward) -> tuple[PortMapping, ...]:
+        """Return what the router holds of it, as it shows that: with the ids of these rules."""
+        plan = self.plan_of(forward)
+        if forward.adopted:
+            return plan
+        return tuple(row for row in self._view.find(plan) if row.enabled)

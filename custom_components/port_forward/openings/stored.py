@@ -44,6 +44,7 @@ _FORWARD = {
     vol.Required("allowed_source"): _optional(str),
     "any_external_port": bool,
     "adopted": _optional(MAPPING),
+    "home": str,
 }
 _OPENING = {
     vol.Required("forward"): _FORWARD,
@@ -98,6 +99,7 @@ class ForwardJson(TypedDict):
     allowed_source: str | None
     any_external_port: NotRequired[bool]
     adopted: NotRequired[MappingJson | None]
+    home: NotRequired[str]
 
 
 class OpeningJson(TypedDict):
@@ -194,6 +196,7 @@ def _forward_to_json(forward: Forward) -> ForwardJson:
         "allowed_source": _text(forward.allowed_source),
         "any_external_port": forward.any_external_port,
         "adopted": mapping_to_json(forward.adopted) if forward.adopted else None,
+        "home": forward.home,
     }
 
 
@@ -211,6 +214,7 @@ def _forward_from_json(data: ForwardJson) -> Forward:
         allowed_source=ip_network(source) if source else None,
         any_external_port=data.get("any_external_port", False),
         adopted=mapping_from_json(adopted) if adopted else None,
+        home=data.get("home", ""),
     )
 
 

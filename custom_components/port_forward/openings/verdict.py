@@ -88,8 +88,11 @@ def _judge_open(opening: Opening, evidence: Evidence) -> Verdict:
 
 
 def differs(opened: Forward, wanted: Forward) -> bool:
-    """Tell whether the router would have to change; a new name is no reason."""
-    return replace(opened, name=wanted.name) != wanted
+    """Tell whether the router would have to change.
+
+    A new name is no reason, nor is a tag of an earlier version, which names no home.
+    """
+    return replace(opened, name=wanted.name, home=wanted.home) != wanted
 
 
 def has_moved(opened: Forward, wanted: Forward) -> bool:

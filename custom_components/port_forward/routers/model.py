@@ -4,6 +4,7 @@ The words are the field's own: a *forward* is what the user wants to be able
 to open, a *port mapping* is one rule that the router holds now.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -78,13 +79,50 @@ class PortRange:
 
 EVERY_PORT = PortRange(first=PORT_MIN, last=PORT_MAX)
 
+_OWNER = re.compile(r"(?:([A-Za-z0-9]+)-)?([A-Za-z0-9]+)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """The forward that a rule was made for, and the Home Assistant that has this forward.
+
+    Both are ASCII letters and digits. `home` is "" in what an earlier version
+    has made: it named the forward alone.
+    """
+
+    forward_id: str
+    home: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Owner | None:
+        """Read what `str` gives; None for anything else."""
+        found = _OWNER.fullmatch(text)
+        return cls(forward_id=found[2], home=found[1] or "") if found else None
+
+    def has_made(self, owner: Owner | None) -> bool:
+        """Return whether a rule of this `owner` was made for the same forward of the same home.
+
+        A rule that names no home counts as ours by its forward alone.
+        """
+        return (
+            owner is not None
+            and owner.forward_id == self.forward_id
+            and owner.home in ("", self.home)
+        )
+
+    @override
+    def __str__(self) -> str:
+        """Return `home-forward`, or the forward alone, which `parse` reads back."""
+        return f"{self.home}-{self.forward_id}" if self.home else self.forward_id
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forward:
     """What the user wants to be able to open, with its host resolved.
 
-    `id` names the forward for good (ASCII letters and digits): drivers put it
-    into the tag by which a rule is known as ours. `internal_host` and
+    `id` names the forward for good, and `home` the Home Assistant that has it
+    (ASCII letters and digits): drivers put both into the tag by which a rule is
+    known as ours, see `Owner`. `internal_host` and
     `internal_host6` are where it leads over IPv4 and IPv6, None where it does
     not. The two ranges are of equal length and are mapped port by port in
     order; over IPv6 nothing is translated, so that they are equal there.
@@ -108,6 +146,7 @@ class Forward:
     allowed_source: IPv4Network | IPv6Network | None = None
     any_external_port: bool = False
     adopted: PortMapping | None = None
+    home: str = ""
 
     @property
     def hosts(self) -> tuple[IPv4Address | None, IPv6Address | None]:
@@ -133,6 +172,11 @@ class Forward:
         if not self._source_fits():
             msg = "a source of another family would leave this one open to all"
             raise ValueError(msg)
+
+    @property
+    def owner(self) -> Owner:
+        """What a rule that is made for it is tagged with."""
+        return Owner(forward_id=self.id, home=self.home)
 
     def _source_fits(self) -> bool:
         if self.allowed_source is None:

@@ -13,7 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, override
 
 from .errors import RouterError
-from .model import Capabilities, Connection, Forward, PortMapping, RouterInfo, Snapshot
+from .model import (
+    Capabilities,
+    Connection,
+    Forward,
+    Owner,
+    PortMapping,
+    RouterInfo,
+    Snapshot,
+)
 from .patience import Patience
 from .queue import RequestQueue
 from .router import Router
@@ -155,7 +163,7 @@ class ObservedRouter(Router):
         return self._router.plan(forward)
 
     @override
-    def owner_of(self, mapping: PortMapping) -> str | None:
+    def owner_of(self, mapping: PortMapping) -> Owner | None:
         return self._router.owner_of(mapping)
 
     @override

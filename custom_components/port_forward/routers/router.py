@@ -6,7 +6,15 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 
 from .errors import RuleChangedError, UnsupportedError
-from .model import Capabilities, Connection, Forward, PortMapping, RouterInfo, Snapshot
+from .model import (
+    Capabilities,
+    Connection,
+    Forward,
+    Owner,
+    PortMapping,
+    RouterInfo,
+    Snapshot,
+)
 
 
 class Router(ABC):
@@ -52,11 +60,11 @@ class Router(ABC):
         """
 
     @abstractmethod
-    def owner_of(self, mapping: PortMapping) -> str | None:
-        """Return the id of the forward that a row was made for by us, None for any other.
+    def owner_of(self, mapping: PortMapping) -> Owner | None:
+        """Return for which forward of which Home Assistant a row was made, None for any other.
 
-        Anybody can write such a tag, so it decides only where the ledger is
-        lost.
+        Anybody can write such a tag, so it decides only about what the ledger
+        does not know. The one of another Home Assistant is never ours.
         """
 
     @abstractmethod

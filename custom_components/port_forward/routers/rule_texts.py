@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from .model import EVERY_PORT, PortMapping, PortRange
+from .model import EVERY_PORT, Owner, PortMapping, PortRange
 
 
 def ports_of(text: str) -> tuple[PortRange, ...]:
@@ -50,13 +50,13 @@ def same_place(one: PortMapping, other: PortMapping) -> bool:
     )
 
 
-def mapping_id(rule_id: str, forward_id: str | None) -> str:
-    """Return what a mapping keeps: the id of its rule, "" for a plan, and of its forward if ours.
+def mapping_id(rule_id: str, owner: Owner | None) -> str:
+    """Return what a mapping keeps: the id of its rule, "" for a plan, and what its tag says.
 
-    The ledger keeps no description, and so no tag. By the forward's id what a
-    crash left behind is found again without the rule's.
+    The ledger keeps no description, and so no tag. By what that says, what a
+    crash left behind is found again without the id of the rule.
     """
-    return f"{rule_id}/{forward_id}" if forward_id else rule_id
+    return f"{rule_id}/{owner}" if owner else rule_id
 
 
 def rule_id_of(mapping: PortMapping) -> str:
@@ -64,6 +64,6 @@ def rule_id_of(mapping: PortMapping) -> str:
     return mapping.id.partition("/")[0]
 
 
-def forward_of(mapping: PortMapping) -> str | None:
-    """Return the id of the forward that a mapping was made for by us, None for any other."""
-    return mapping.id.partition("/")[2] or None
+def owner_of(mapping: PortMapping) -> Owner | None:
+    """Return for which forward of which Home Assistant a mapping was made, None for any other."""
+    return Owner.parse(mapping.id.partition("/")[2])

@@ -315,7 +315,42 @@ async def test_foreign_rows_are_listed_as_far_as_is_said(subject: Subject) -> No
         assert subject.driver.owner_of(opened) is None
         return
     assert [subject.driver.owner_of(row) for row in listed] == [None]
-    assert [subject.driver.owner_of(row) for row in rows if row.same_rule(opened)] == ["camera1"]
+    assert [str(subject.driver.owner_of(row)) for row in rows if row.same_rule(opened)] == [
+        "camera1"
+    ]
+
+
+async def test_another_home_assistant_has_rows_of_its_own(subject: Subject) -> None:
+    """With the same forward even, where its configuration was copied from ours."""
+    await subject.driver.connect()
+    if subject.driver.capabilities.listing is Listing.NONE:
+        return  # Rows have neither tags nor owners.
+    theirs = replace(subject.forward(), home="home2")
+    ours = replace(theirs, home="home1")
+    opened = await subject.driver.open(theirs, HOUR)
+    [row] = (await subject.driver.snapshot()).mappings
+    assert subject.driver.owner_of(row) == theirs.owner
+    with pytest.raises(PortConflictError):
+        await subject.driver.open(ours, HOUR)
+    assert await subject.rows() == rows_of(theirs)
+    await subject.driver.close(*opened)
+    assert not await subject.rows()
+
+
+async def test_a_row_of_an_earlier_version_is_ours(subject: Subject) -> None:
+    """Its tag names the forward alone."""
+    earlier = subject.forward()
+    ours = replace(earlier, home="home1")
+    opened = await subject.driver.open(earlier, HOUR)
+    if subject.driver.capabilities.listing is Listing.NONE:
+        return  # Rows have neither tags nor owners.
+    [row] = (await subject.driver.snapshot()).mappings
+    assert subject.driver.owner_of(row) == earlier.owner
+    again = await subject.driver.open(ours, HOUR)
+    assert await subject.rows() == rows_of(ours)
+    assert all(row.same_rule(other) for row, other in zip(opened, again, strict=True))
+    await subject.driver.close(*again)
+    assert not await subject.rows()
 
 
 async def test_several_at_once(subject: Subject) -> None:

@@ -51,7 +51,7 @@ async def test_one_rule_and_one_address_with_a_timeout(session: aiohttp.ClientSe
         assert lasts(granted, HOUR)
         assert home.driver.capabilities.leases is Leases.KEPT
         assert without_ids([granted]) == without_ids(home.driver.plan(wanted))
-        assert home.driver.owner_of(granted) == "camera1"
+        assert str(home.driver.owner_of(granted)) == "camera1"
 
 
 async def test_who_gets_in_and_until_when(session: aiohttp.ClientSession, inside: Inside) -> None:

@@ -64,7 +64,7 @@ async def test_open_really_forwards_and_close_really_ends(home: Home, inside: In
     assert granted.id == home.firewall.table.uuids[0]
     assert granted.lease is None
     assert granted.enabled
-    assert home.driver.owner_of(granted) == "camera1"
+    assert str(home.driver.owner_of(granted)) == "camera1"
     assert await talk(port, b"hello") == b"HELLO"
     snapshot = await home.driver.snapshot()
     assert snapshot.find(granted) == granted

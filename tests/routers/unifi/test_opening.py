@@ -45,7 +45,7 @@ async def test_one_document(session: aiohttp.ClientSession) -> None:
             "log": False,
         }
         assert granted.lease is None
-        assert home.driver.owner_of(granted) == "camera1"
+        assert str(home.driver.owner_of(granted)) == "camera1"
         (planned,) = home.driver.plan(wanted)
         assert planned.same_rule(granted)
         assert not rule_id_of(planned)

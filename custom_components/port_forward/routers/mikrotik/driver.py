@@ -20,13 +20,14 @@ from ..model import (
     Forward,
     Leases,
     Listing,
+    Owner,
     PortMapping,
     RouterInfo,
     Snapshot,
 )
 from ..refusals import not_permitted
 from ..router import Router
-from ..rule_texts import forward_of, rule_id_of
+from ..rule_texts import owner_of, rule_id_of
 from ..tls import ssl_of
 from ..transport import TIMEOUT, Transport
 from ..versions import check_version
@@ -178,9 +179,9 @@ class MikrotikRouter(Router):
         return mappings
 
     @override
-    def owner_of(self, mapping: PortMapping) -> str | None:
-        """Return the id in the tag of the comment."""
-        return forward_of(mapping)
+    def owner_of(self, mapping: PortMapping) -> Owner | None:
+        """Return what the tag of the comment says."""
+        return owner_of(mapping)
 
     @override
     async def open(

@@ -220,7 +220,7 @@ class Opening:
 
     def _admission(self, path: str) -> Admission:
         version = 4 if path == NAT else 6
-        return Admission(self._rest, list_of(self._forward.id), version, self._learned)
+        return Admission(self._rest, list_of(self._forward.owner), version, self._learned)
 
     async def _roll_back(self, error: RouterError) -> None:
         """Take back what this call made; what may still stand is told in `error.left`."""

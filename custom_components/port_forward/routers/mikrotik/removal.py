@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from ..errors import NotClosedError, Refusal
 from ..model import PortMapping
 from ..refusals import not_permitted
-from ..rule_texts import forward_of, rule_id_of
-from ..tag import forward_id_of
+from ..rule_texts import owner_of, rule_id_of
+from ..tag import owner_in
 from .admission import Admission
 from .rest import ID, Rest, RestError, Row
 from .rules import FILTER6, NAT, is_marked, is_ours, leads_like, list_of, read_row
@@ -24,7 +24,6 @@ async def remove(rest: Rest, wan: Wan, mapping: PortMapping, *, ours_only: bool 
     is switched off, so that nothing of it is lost. Raises NotClosedError and
     NotPermittedError.
     """
-    forward_id = forward_of(mapping)
     path = FILTER6 if mapping.is_pinhole else NAT
     rows = await _rows(rest, path)
     ours = [row for row in rows if is_ours(row, mapping)]
@@ -51,11 +50,22 @@ async def remove(rest: Rest, wan: Wan, mapping: PortMapping, *, ours_only: bool 
         ):
             raise NotClosedError(port=str(mapping.external_ports))
     # Without a single pinhole there may be no IPv6 at all.
-    has_lists = path == NAT or touched or rows
-    if has_lists and forward_id and not any(is_marked(row, forward_id) for row in rows):
-        version = 6 if mapping.is_pinhole else 4
-        await Admission(rest, list_of(forward_id), version, {}).clear()
+    if path == NAT or touched or rows:
+        await _clear_lists(rest, mapping, ours, rows)
     return bool(touched)
+
+
+async def _clear_lists(
+    rest: Rest, mapping: PortMapping, removed: Sequence[Row], rows: Sequence[Row]
+) -> None:
+    """Empty the lists that no rule names any more.
+
+    A rule that an earlier version has made has another list than the plan says.
+    """
+    owners = {owner_of(mapping), *(owner_in(row.get("comment", "")) for row in removed)}
+    for owner in filter(None, owners):
+        if not any(is_marked(row, owner) for row in rows):
+            await Admission(rest, list_of(owner), 6 if mapping.is_pinhole else 4, {}).clear()
 
 
 async def _rows(rest: Rest, path: str) -> Sequence[Row]:
@@ -65,7 +75,7 @@ async def _rows(rest: Rest, path: str) -> Sequence[Row]:
 
 def _is_meant(row: Row, mapping: PortMapping, wan: Wan) -> bool:
     """Tell whether a rule that is not ours is the one to close, and closes something."""
-    is_foreign = forward_id_of(row.get("comment", "")) is None
+    is_foreign = owner_in(row.get("comment", "")) is None
     is_open = not is_on(row.get("disabled")) and (mapping.is_pinhole or wan.hears(row))
     is_named = rule_id_of(mapping) in ("", row[ID])
     return is_foreign and is_open and is_named and leads_like(row, mapping)

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from ..model import Forward, PortMapping, PortRange, Protocol
+from ..model import Forward, Owner, PortMapping, PortRange, Protocol
 from ..rule_texts import (
-    forward_of,
     mapping_id,
     network_of,
+    owner_of,
     ports_of,
     same_place,
     source_of,
     sources_meet,
 )
-from ..tag import description_of, forward_id_of
+from ..tag import description_of, owner_in
 from .rest import ID, Row
 from .wan import Wan
 from .words import is_on
@@ -60,9 +60,9 @@ class Rule:
         )
 
 
-def list_of(forward_id: str) -> str:
+def list_of(owner: Owner) -> str:
     """Return the name of the address list that lets the sources of a forward in."""
-    return f"ha-pf-{forward_id}"
+    return f"ha-pf-{owner}"
 
 
 def comment_of(forward: Forward) -> str:
@@ -70,18 +70,18 @@ def comment_of(forward: Forward) -> str:
     return f"HA: {description_of(forward)}"
 
 
-def is_marked(row: Row, forward_id: str | None) -> bool:
+def is_marked(row: Row, owner: Owner | None) -> bool:
     """Tell whether a row was made by us for this forward: its tag or its list says so."""
-    if not forward_id:
+    if owner is None:
         return False
-    return forward_id_of(row.get("comment", "")) == forward_id or row.get(
+    return owner.has_made(owner_in(row.get("comment", ""))) or row.get(
         "src-address-list"
-    ) == list_of(forward_id)
+    ) == list_of(owner)
 
 
 def is_ours(row: Row, mapping: PortMapping) -> bool:
     """Tell whether a row is what we made for this mapping: its mark, and where it leads."""
-    return is_marked(row, forward_of(mapping)) and any(
+    return is_marked(row, owner_of(mapping)) and any(
         same_place(made, mapping) for made in read_row(row)
     )
 
@@ -93,11 +93,13 @@ def rule_for(mapping: PortMapping, wan: Wan) -> Rule:
     long: whatever happens to the list, nobody else gets in. A list that is
     empty matches nobody, so that a rule alone opens nothing.
     """
+    owner = owner_of(mapping)
+    assert owner is not None  # noqa: S101  each of our plan has one
     common = {
         **wan.matcher,
         "protocol": mapping.protocols[0].value,
         "dst-port": str(mapping.external_ports),
-        "src-address-list": list_of(forward_of(mapping) or ""),
+        "src-address-list": list_of(owner),
         "comment": mapping.description,
         **({"src-address": mapping.allowed_source} if mapping.allowed_source else {}),
     }
@@ -129,7 +131,7 @@ def planned(forward: Forward) -> Iterator[PortMapping]:
                 internal_ports=forward.internal_ports,
                 allowed_source=source_of(forward.allowed_source),
                 description=comment_of(forward),
-                id=mapping_id("", forward.id),
+                id=mapping_id("", forward.owner),
             )
 
 
@@ -192,7 +194,7 @@ def _read(
         allowed_source=_source(row),
         enabled=not (is_on(row.get("disabled")) or is_on(row.get("invalid"))),
         description=row.get("comment", ""),
-        id=mapping_id(row.get(ID, ""), forward_id_of(row.get("comment", ""))),
+        id=mapping_id(row.get(ID, ""), owner_in(row.get("comment", ""))),
         hits=int(packets) if packets.isdecimal() and len(packets) <= _MOST_DIGITS else None,
     )
 
@@ -204,8 +206,8 @@ def _source(row: Row) -> str:
     if source:
         return source if network is None else source_of(network)
     name = row.get("src-address-list", "")
-    forward_id = forward_id_of(row.get("comment", ""))
-    return "" if is_marked(row, forward_id) and name == list_of(forward_id or "") else name
+    owner = owner_in(row.get("comment", ""))
+    return "" if owner and name == list_of(owner) else name
 
 
 def _translated(row: Row, external: PortRange) -> PortRange | None:
@@ -298,7 +300,7 @@ def _is_for(row: Row, wanted: PortMapping) -> bool:
 
 def _same(key: str, held: str, wanted: str) -> bool:
     if key == "comment":
-        return forward_id_of(held) == forward_id_of(wanted)
+        return owner_in(held) == owner_in(wanted)
     if key in _NETWORKS:
         return network_of(held) is not None and network_of(held) == network_of(wanted)
     return held == wanted

@@ -4,10 +4,10 @@ from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..model import PortMapping
-from ..tag import forward_id_of
+from ..tag import owner_in
 from .admission import LISTS, MARK, shortest
 from .rest import Rest, RestError, Row
-from .rules import FILTER6, NAT, is_marked, list_of, read_filter6, read_nat
+from .rules import FILTER6, NAT, list_of, read_filter6, read_nat
 from .wan import Wan
 from .words import is_on
 
@@ -36,7 +36,7 @@ class Table:
             (self.filter6, read_filter6, self.admitted6),
         ):
             for row in rows:
-                if self.wan.hears(row) or forward_id_of(row.get("comment", "")):
+                if self.wan.hears(row) or owner_in(row.get("comment", "")):
                     for mapping in read(row):
                         yield _timed(row, mapping, admitted)
 
@@ -70,9 +70,9 @@ async def read_filter6_rows(rest: Rest, learned: MutableMapping[str, str]) -> Se
 
 def _timed(row: Row, mapping: PortMapping, admitted: Sequence[Row]) -> PortMapping:
     """Return a mapping of ours with what its list says: nobody in it is nobody let in."""
-    forward_id = forward_id_of(mapping.description)
+    owner = owner_in(mapping.description)
     name = row.get("src-address-list")
-    if not is_marked(row, forward_id) or name != list_of(forward_id or ""):
+    if owner is None or name != list_of(owner):
         return mapping
     entries = [
         entry

@@ -17,6 +17,7 @@ from ..model import (
     Forward,
     Leases,
     Listing,
+    Owner,
     PortMapping,
     RouterInfo,
     Snapshot,
@@ -212,8 +213,8 @@ class OpenWrtRouter(Router):
         return planned(forward)
 
     @override
-    def owner_of(self, mapping: PortMapping) -> str | None:
-        """Return the id in the name of the section."""
+    def owner_of(self, mapping: PortMapping) -> Owner | None:
+        """Return what the name of the section says."""
         return owner_of(mapping.id)
 
     @override

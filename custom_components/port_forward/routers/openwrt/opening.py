@@ -70,7 +70,7 @@ def planned(forward: Forward) -> tuple[PortMapping, ...]:
             internal_ports=internal,
             allowed_source=source_text(str(source)) if source and source.prefixlen else "",
             description=title_of(forward.name),
-            id=own_name(forward.id, number),
+            id=own_name(forward.owner, number),
         )
         for number, (host, external, internal) in enumerate(targets)
     )
@@ -139,7 +139,7 @@ class Opening:
         Sections with the names of this forward are ours, whatever became of
         them: those that are not wanted any more are from when it led elsewhere.
         """
-        others = [section for section in sections if section.owner != self._forward.id]
+        others = [s for s in sections if not self._forward.owner.has_made(s.owner)]
         held = {section.name: section for section in sections if section not in others}
         for mapping in self._plan:
             zone = str(self._wanted[mapping.id]["src"])
@@ -189,7 +189,12 @@ class Opening:
         for mapping in self._made:
             zone = str(self._wanted[mapping.id]["src"])
             before = takewhile(lambda section: section.name != mapping.id, sections)  # noqa: B023  used up at once
-            check_free(mapping, zone, (s for s in before if s.owner != self._forward.id), clock)
+            check_free(
+                mapping,
+                zone,
+                (s for s in before if not self._forward.owner.has_made(s.owner)),
+                clock,
+            )
 
     async def _roll_back(self, error: RouterError) -> None:
         """Take back what this call made; what may still stand is told in `error.left`."""

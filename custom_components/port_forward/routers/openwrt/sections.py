@@ -8,7 +8,7 @@ from datetime import timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from ..model import EVERY_PORT, PortMapping, PortRange, Protocol
+from ..model import EVERY_PORT, Owner, PortMapping, PortRange, Protocol
 from ..rule_texts import network_of
 from .clock import RouterClock, parse_date
 
@@ -18,7 +18,7 @@ type Options = Mapping[str, Value]
 REDIRECT: Final = "redirect"
 RULE: Final = "rule"
 
-_OWN = re.compile(r"ha_pf_([A-Za-z0-9]+)_\d+")
+_OWN = re.compile(r"ha_pf_(?:([A-Za-z0-9]+)_)?([A-Za-z0-9]+)_\d+")
 _PORTS = re.compile(r"(\d{1,5})(?:[-:](\d{1,5}))?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9 ._-]+")
 _LONGEST_TITLE = 60  # characters; nft takes comments of up to 128
@@ -48,8 +48,8 @@ class Section:
         return value if isinstance(value, str) else " ".join(value)
 
     @property
-    def owner(self) -> str | None:
-        """The id of the forward that it was made for by us, None for any other."""
+    def owner(self) -> Owner | None:
+        """For which forward of which Home Assistant it was made, None for any other."""
         return owner_of(self.name)
 
     @property
@@ -77,15 +77,18 @@ def title_of(name: str) -> str:
     return f"HA: {' '.join(words)}"[:_LONGEST_TITLE].rstrip(" :")
 
 
-def own_name(forward_id: str, number: int) -> str:
-    """Return the name of a section of ours: always the same, so that a crash loses none."""
-    return f"ha_pf_{forward_id}_{number}"
+def own_name(owner: Owner, number: int) -> str:
+    """Return the name of a section of ours: always the same, so that a crash loses none.
+
+    Names may have letters, digits and `_` alone.
+    """
+    return f"ha_pf_{str(owner).replace('-', '_')}_{number}"
 
 
-def owner_of(name: str) -> str | None:
-    """Return the id of the forward in the name of a section, None for one that is not ours."""
+def owner_of(name: str) -> Owner | None:
+    """Return what the name of a section says, None for one that no Home Assistant has made."""
     found = _OWN.fullmatch(name)
-    return found[1] if found else None
+    return Owner(forward_id=found[2], home=found[1] or "") if found else None
 
 
 def read_sections(values: object) -> Iterator[Section]:

@@ -17,13 +17,14 @@ from ..model import (
     Forward,
     Leases,
     Listing,
+    Owner,
     PortMapping,
     RouterInfo,
     Snapshot,
 )
 from ..router import Router
-from ..rule_texts import source_of
-from ..tag import description_of, forward_id_of
+from ..rule_texts import mapping_id, rule_id_of, source_of
+from ..tag import description_of, owner_in
 from ..transport import TIMEOUT
 from .api import INTERFACES, RIGHTS, STATES, SYSTEM, Api
 from .interfaces import Interface, read_interfaces
@@ -169,7 +170,7 @@ class OPNsenseRouter(Router):
             rule.uuid
             for rule in rules
             for mapping in ours
-            if not mapping.id and self._is_ours(rule, mapping)
+            if not rule_id_of(mapping) and self._is_ours(rule, mapping)
         }
         if doubtful - self._in_force:
             await self._book.apply()
@@ -196,15 +197,16 @@ class OPNsenseRouter(Router):
                 internal_ports=forward.internal_ports,
                 allowed_source=source_of(forward.allowed_source),
                 description=description_of(forward),
+                id=mapping_id("", forward.owner),
             )
             for host in (forward.internal_host, forward.internal_host6)
             if host is not None
         )
 
     @override
-    def owner_of(self, mapping: PortMapping) -> str | None:
-        """Return the id in the tag of the description, if there is a whole one."""
-        return forward_id_of(mapping.description)
+    def owner_of(self, mapping: PortMapping) -> Owner | None:
+        """Return what the tag of the description says, if there is a whole one."""
+        return owner_in(mapping.description)
 
     @override
     async def open(
@@ -275,6 +277,7 @@ def _is_meant(rule: Rule, mapping: PortMapping) -> bool:
     found = rule.mapping
     if found is None or not found.enabled or not found.same_rule(mapping):
         return False
-    if forward_id_of(rule.description):
+    if owner_in(rule.description):
         return False
-    return rule.uuid == mapping.id or not (mapping.id or not mapping.description)
+    rule_id = rule_id_of(mapping)
+    return rule.uuid == rule_id or not (rule_id or not mapping.description)

@@ -11,7 +11,8 @@ from ..errors import (
     RouterTimeoutError,
 )
 from ..model import PortMapping
-from ..tag import forward_id_of
+from ..rule_texts import owner_of, rule_id_of
+from ..tag import owner_in
 from ..transport import DroppedError
 from .conflict import check_free
 from .rule import Rule, fields_of
@@ -85,7 +86,8 @@ class Opening:
             return True
         return any(
             known.same_rule(mapping)
-            and (known.id == rule.uuid or (not known.id and is_tagged_like(rule, wanted)))
+            and rule_id_of(known) in (rule.uuid, "")
+            and (rule_id_of(known) or is_tagged_like(rule, wanted))
             for known in self._ours
         )
 
@@ -156,12 +158,15 @@ class Opening:
 
 
 def is_tagged_like(rule: Rule, mapping: PortMapping) -> bool:
-    """Tell whether a rule carries the tag of the forward that `mapping` is for.
+    """Return whether a rule carries the tag of the forward that `mapping` is for.
 
-    A mapping from the ledger carries none itself: then any tag of ours will do.
+    One from the ledger has no description. What it was planned with is in its
+    id; once that is the one of its rule, any tag on this very rule will do.
     """
-    tag = forward_id_of(rule.description)
-    return tag is not None and tag == (forward_id_of(mapping.description) or tag)
+    tag = owner_in(rule.description)
+    if wanted := owner_in(mapping.description) or owner_of(mapping):
+        return wanted.has_made(tag)
+    return tag is not None and rule_id_of(mapping) in (rule.uuid, "")
 
 
 def _limits(wanted: PortMapping, interface: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from ..model import (
     Forward,
     Leases,
     Listing,
+    Owner,
     PortMapping,
     RouterInfo,
     Snapshot,
@@ -192,7 +193,7 @@ class PcpRouter(Router):
         return mappings
 
     @override
-    def owner_of(self, mapping: PortMapping) -> str | None:
+    def owner_of(self, mapping: PortMapping) -> Owner | None:
         """Return None: nothing is listed, and there are no descriptions."""
         return None
 

@@ -23,14 +23,15 @@ from ..model import (
     Forward,
     Leases,
     Listing,
+    Owner,
     PortMapping,
     RouterInfo,
     Snapshot,
 )
 from ..refusals import not_permitted
 from ..router import Router
-from ..rule_texts import forward_of, rule_id_of
-from ..tag import forward_id_of
+from ..rule_texts import owner_of, rule_id_of
+from ..tag import owner_in
 from ..transport import TIMEOUT
 from ..versions import check_version
 from .api import RIGHT, Api, ApiError, Document
@@ -166,7 +167,7 @@ class UnifiRouter(Router):
             mappings=tuple(
                 mapping
                 for row in documents
-                if is_on(row, self._wan) or forward_id_of(str(row.get("name")))
+                if is_on(row, self._wan) or owner_in(str(row.get("name")))
                 for mapping in read(row, hits)
             ),
         )
@@ -202,9 +203,9 @@ class UnifiRouter(Router):
         return (mapping,)
 
     @override
-    def owner_of(self, mapping: PortMapping) -> str | None:
-        """Return the id in the tag of the name."""
-        return forward_of(mapping)
+    def owner_of(self, mapping: PortMapping) -> Owner | None:
+        """Return what the tag of the name says."""
+        return owner_of(mapping)
 
     @override
     async def open(

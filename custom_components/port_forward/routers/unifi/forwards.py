@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 
-from ..model import Forward, PortMapping, PortRange, Protocol
+from ..model import Forward, Owner, PortMapping, PortRange, Protocol
 from ..rule_texts import (
-    forward_of,
     mapping_id,
     network_of,
+    owner_of,
     ports_of,
     same_place,
     source_of,
     sources_meet,
 )
-from ..tag import description_of, forward_id_of
+from ..tag import description_of, owner_in
 from .api import Document
 
 _PROTOCOLS: Mapping[str, tuple[Protocol, ...]] = {
@@ -31,7 +31,7 @@ def planned(forward: Forward) -> PortMapping:
         internal_ports=forward.internal_ports,
         allowed_source=source_of(forward.allowed_source),
         description=f"HA: {description_of(forward)}",
-        id=mapping_id("", forward.id),
+        id=mapping_id("", forward.owner),
     )
 
 
@@ -71,7 +71,7 @@ def is_held_as(document: Document, values: Document) -> bool:
     exact = ("enabled", "pfwd_interface", "fwd", "fwd_port", "dst_port", "proto")
     return (
         all(document.get(key) == values[key] for key in exact)
-        and is_tagged(document, forward_id_of(str(values["name"])))
+        and owner_in(_text(document, "name")) == owner_in(str(values["name"]))
         and _limits_alike(document, values)
     )
 
@@ -86,14 +86,14 @@ def _limits_alike(document: Document, values: Document) -> bool:
     )
 
 
-def is_tagged(document: Document, forward_id: str | None) -> bool:
+def is_tagged(document: Document, owner: Owner | None) -> bool:
     """Tell whether a document carries the tag of this forward."""
-    return bool(forward_id) and forward_id_of(_text(document, "name")) == forward_id
+    return owner is not None and owner.has_made(owner_in(_text(document, "name")))
 
 
 def is_ours(document: Document, mapping: PortMapping) -> bool:
     """Tell whether a document is what we made for this mapping: its tag, and where it leads."""
-    return is_tagged(document, forward_of(mapping)) and any(
+    return is_tagged(document, owner_of(mapping)) and any(
         same_place(made, mapping) for made in read(document)
     )
 
@@ -117,7 +117,7 @@ def read(document: Document, hits: Mapping[str, int] | None = None) -> Iterator[
             # Whatever is not clearly off counts as open: that is the error that does no harm.
             enabled=document.get("enabled") is not False,
             description=_text(document, "name"),
-            id=mapping_id(document_id, forward_id_of(_text(document, "name"))),
+            id=mapping_id(document_id, owner_in(_text(document, "name"))),
             hits=(hits or {}).get(document_id),
         )
 

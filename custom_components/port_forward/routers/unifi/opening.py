@@ -12,7 +12,7 @@ from ..errors import (
 )
 from ..model import PortMapping
 from ..refusals import conflict
-from ..rule_texts import forward_of, rule_id_of
+from ..rule_texts import owner_of, rule_id_of
 from ..transport import DroppedError, NotConnectedError
 from .api import Api, ApiError, Document
 from .forwards import (
@@ -41,7 +41,7 @@ class Opening:
         self._ours = ours
         self._values = values_of(wanted, wan)
         self._disabled: Document = {**self._values, "enabled": False}
-        self._forward_id = forward_of(wanted)
+        self._owner = owner_of(wanted)
         # Whether the controller may hold a document because of this call and did not before.
         self._may_be_made = False
         self._is_unanswered = False
@@ -154,7 +154,7 @@ class Opening:
         made = [
             row
             for row in await self._api.forwards()
-            if is_tagged(row, self._forward_id) and any(overlaps(row, self._wanted, self._wan))
+            if is_tagged(row, self._owner) and any(overlaps(row, self._wanted, self._wan))
         ]
         for row in made:
             for mapping in read(row):

@@ -4,7 +4,7 @@ from ..errors import NotClosedError, Refusal
 from ..model import PortMapping
 from ..refusals import not_permitted
 from ..rule_texts import rule_id_of
-from ..tag import forward_id_of
+from ..tag import owner_in
 from .api import Api, ApiError, Document
 from .forwards import id_of, is_on, is_ours, leads_like, read
 
@@ -45,7 +45,7 @@ async def remove(api: Api, wan: str, mapping: PortMapping, *, ours_only: bool = 
 
 def _is_meant(row: Document, mapping: PortMapping, wan: str) -> bool:
     """Tell whether a document that is not ours is the one to close, and closes something."""
-    is_foreign = forward_id_of(str(row.get("name"))) is None
+    is_foreign = owner_in(str(row.get("name"))) is None
     is_open = row.get("enabled") is not False and is_on(row, wan)
     is_named = rule_id_of(mapping) in ("", id_of(row))
     return is_foreign and is_open and is_named and leads_like(row, mapping)

@@ -14,6 +14,7 @@ from ..model import (
     Forward,
     Leases,
     Listing,
+    Owner,
     PortMapping,
     PortRange,
     RouterInfo,
@@ -21,7 +22,7 @@ from ..model import (
 )
 from ..refusals import not_permitted
 from ..router import Router
-from ..tag import description_of, forward_id_of
+from ..tag import description_of, owner_in
 from ..transport import TIMEOUT, Transport
 from .description import Description, WanService, fetch
 from .lease import LEASES
@@ -209,9 +210,9 @@ class UpnpRouter(Router):
         return mappings
 
     @override
-    def owner_of(self, mapping: PortMapping) -> str | None:
-        """Return the id in the tag of the description, if there is a whole one."""
-        return forward_id_of(mapping.description)
+    def owner_of(self, mapping: PortMapping) -> Owner | None:
+        """Return what the tag of the description says, if there is a whole one."""
+        return owner_in(mapping.description)
 
     @override
     async def open(

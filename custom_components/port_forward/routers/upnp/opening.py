@@ -19,7 +19,7 @@ from ..errors import (
 from ..leases import believed
 from ..model import Forward, PortMapping
 from ..refusals import conflict, named, not_permitted
-from ..tag import forward_id_of
+from ..tag import owner_in
 from ..transport import DroppedError, NotConnectedError
 from .lease import ladder, may_be_the_lease, remember
 from .listing import FULL_TABLE, read_table
@@ -233,7 +233,7 @@ class Opening:
         return lambda row: self._is_tagged(row) or row.target == mapping.target
 
     def _is_tagged(self, row: PortMapping) -> bool:
-        return forward_id_of(row.description) == self._forward.id
+        return self._forward.owner.has_made(owner_in(row.description))
 
     async def _explain(self, fault: UpnpFault, wanted: PortMapping) -> RouterError:
         """Find out what lies behind a refusal."""
