@@ -1,6 +1,7 @@
 """What stands behind a config entry: its driver and its ledger."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -19,7 +20,7 @@ from .const import CONF_DRIVER, DOMAIN, LOGGER
 from .history import async_history
 from .issues import Need, async_tell
 from .openings import Keeper, Ledger, LedgerUnreadableError, Opening, Reason
-from .routers.errors import RouterError
+from .routers.errors import RouterError, UnconfirmedRouterError
 from .routers.observed import ObservedRouter
 from .routers.registry import DRIVERS
 from .routers.router import Router
@@ -80,7 +81,8 @@ async def async_close_all(hass: HomeAssistant, entry: ConfigEntry, reason: Reaso
     ledger = await async_load_ledger(hass, entry)
     if ledger.openings:
         router = make_router(hass, entry, ledger.learned)
-        await router.connect()
+        with suppress(UnconfirmedRouterError):  # It closes what is certainly ours.
+            await router.connect()
         keeper = Keeper(
             hass,
             router,

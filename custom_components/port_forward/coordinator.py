@@ -34,6 +34,7 @@ from .devices.hosts import HOST_WAITS, HostError, async_resolve_hosts, async_rou
 from .foreign.watch import Foreign
 from .forwards import ForwardSettings
 from .history import async_history
+from .identity import async_keep_identity
 from .issues import Issues
 from .openings import Activity, Keeper, Kind, Ledger, Opening, Phase, Reason
 from .pieces import in_pieces
@@ -107,6 +108,9 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                 self.hass, self.config_entry.data[CONF_URL]
             )
             self.info = await self.router.connect()
+            await async_keep_identity(
+                self.hass, self.config_entry, self.router, self.ledger, self.info
+            )
         except RouterError as error:
             self.issues.check_troubles()
             raise _update_failed(error) from error

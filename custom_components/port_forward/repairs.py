@@ -5,7 +5,7 @@ from typing import Any
 
 import voluptuous as vol
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
-from homeassistant.const import CONF_NAME
+from homeassistant.const import CONF_NAME, CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
@@ -13,6 +13,7 @@ from homeassistant.helpers import issue_registry as ir
 from .adoption import default_name
 from .const import CONF_CLOSE_AFTER, CONF_CONFIRMED, RISKY_CLOSE_AFTER
 from .coordinator import PortForwardCoordinator
+from .entity import translated_errors
 from .foreign.commands import (
     async_adopt_foreign,
     async_close_foreign,
@@ -21,10 +22,12 @@ from .foreign.commands import (
     foreign_row,
     loaded,
 )
-from .foreign.issues import DATA_ENTRY, DATA_MARK
+from .foreign.issues import DATA_MARK
 from .foreign.watch import Row
 from .forward_flow.form import NAME_AND_TIMES_SCHEMA, RISKY_NAME_AND_TIMES_SCHEMA, fields_of
 from .forwards import FieldError, check_confirmed
+from .identity import async_accept
+from .issues import DATA_ENTRY, DATA_UDN
 from .routers.shown import as_text
 from .safety.risk_texts import async_describe_risks
 
@@ -37,10 +40,12 @@ async def async_create_fix_flow(
         return ForeignMappingFlow()
     if issue_id.startswith("foreign_flood_"):
         return ForeignFloodFlow()
+    if issue_id.startswith(("router_unconfirmed_", "router_moved_")):
+        return SameRouterFlow()
     return ConfirmRepairFlow()
 
 
-class _ForeignFlow(RepairsFlow):
+class _RouterIssueFlow(RepairsFlow):
     """Knows the router, and what the issue says."""
 
     @property
@@ -58,7 +63,7 @@ class _ForeignFlow(RepairsFlow):
         )
 
 
-class ForeignMappingFlow(_ForeignFlow):
+class ForeignMappingFlow(_RouterIssueFlow):
     """A mapping that is new: close it, make a forward of it, or accept it."""
 
     async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
@@ -127,7 +132,7 @@ class ForeignMappingFlow(_ForeignFlow):
         return coordinator, foreign_row(coordinator, str((self.data or {})[DATA_MARK]))
 
 
-class ForeignFloodFlow(_ForeignFlow):
+class ForeignFloodFlow(_RouterIssueFlow):
     """More new mappings than anybody could answer for one by one."""
 
     async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
@@ -150,4 +155,34 @@ class ForeignFloodFlow(_ForeignFlow):
             return self._failed(error)
         await coordinator.foreign.async_accept_all()
         coordinator.async_update_listeners()
+        return self.async_create_entry(data={})
+
+
+class SameRouterFlow(_RouterIssueFlow):
+    """A router that may be the one that was set up, or another one in its place."""
+
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Say what answers, and where."""
+        return await self.async_step_confirm()
+
+    async def async_step_confirm(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """Go on with it."""
+        if user_input is None:
+            return self.async_show_form(
+                step_id="confirm",
+                data_schema=vol.Schema({}),
+                description_placeholders=self._said,
+            )
+        data = self.data or {}
+        udn = data.get(DATA_UDN)
+        try:
+            entry = self.hass.config_entries.async_get_known_entry(self._entry_id)
+            with translated_errors():
+                await async_accept(
+                    self.hass, entry, str(data[CONF_URL]), udn=None if udn is None else str(udn)
+                )
+        except HomeAssistantError as error:
+            return self._failed(error)
         return self.async_create_entry(data={})

@@ -68,7 +68,7 @@ def tree(
     )
 
 
-def description(
+def description(  # noqa: PLR0913  what differs from router to router
     root: Device,
     *,
     url_base: str | None,

@@ -172,7 +172,7 @@ class Quirk(StrEnum):
     Q50_PCP = "Q50_PCP"
     """PCP: a pinhole that was renewed cannot be deleted: NOT_AUTHORIZED (miniupnpd 2.3.1, ran)."""
     Q51 = "Q51"
-    """Every start but the first draws another UDN (ASUS, SRM, OnHub; core#20735, #41424, #70008)."""
+    """Every start but the first draws another UDN (ASUS, SRM; core#20735, #41424, #70008)."""
 
 
 class Fault(StrEnum):

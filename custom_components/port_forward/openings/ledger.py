@@ -6,6 +6,7 @@ be opened on such a promise. Here a write has happened, or it raised.
 """
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
@@ -137,6 +138,12 @@ class Ledger:
         except HomeAssistantError:
             self.is_locked = True
             raise
+
+    async def learn(self, learned: Mapping[str, str]) -> None:
+        """Keep what the driver has learned, if any of it is new."""
+        if self.learned != learned:
+            self.learned = dict(learned)
+            await self._save(self.openings)
 
     async def begin_anew(self) -> None:
         """Forget all of this router, as another one takes its place. Lockdown is the user's."""

@@ -106,7 +106,7 @@ async def test_another_udn_while_it_is_connected(session: aiohttp.ClientSession)
         (OURS, THEIRS, "00000001", False),
     ],
 )
-async def test_which_router_is_the_same(  # noqa: PLR0913, PLR0917
+async def test_which_router_is_the_same(
     session: aiohttp.ClientSession,
     arp_table: Path,
     before: str | None,

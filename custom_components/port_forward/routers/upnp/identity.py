@@ -76,8 +76,8 @@ class Identity:
 
     def note(self, learned: MutableMapping[str, str], *, wanted: str | None, picked: str) -> None:
         """Keep it in `learned`; the WAN `picked` is the one that was `wanted`, None for any."""
-        if self.mac or self.host != learned.get(_HOST):
-            # One that is not known for a moment is not forgotten.
+        if learned.get(_UDN) != self.udn or MAC not in learned:
+            # Whoever claims its UDN elsewhere does not become the one to be known by.
             learned[MAC] = self.mac
         known = {
             WAN: picked,
