@@ -276,11 +276,12 @@ class UpnpRouter(Router):
         """
         if mapping.is_pinhole or self._wan_id is None:
             return False
-        owner = self.owner_of(mapping)
 
         def is_ours(row: PortMapping) -> bool:
+            # The ledger keeps no description.
+            owners = {self.owner_of(row), self.owner_of(mapping)} - {None}
+            tagged = self.owner_of(row) is not None and len(owners) == 1
             described = row.description in ("", mapping.description)
-            tagged = owner is not None and self.owner_of(row) == owner
             return row.target == mapping.target and (described or tagged)
 
         description = await fetch(self._transport, self._url)

@@ -19,13 +19,14 @@ from .description import Description, WanService
 
 WAN: Final = "wan"
 """Key of `learned`: the id of the WAN that was picked, see `UpnpRouter.connect`."""
+HOST: Final = "host"
+"""Key of `learned`: the host in the URL of the router."""
 MAC: Final = "mac"
 """Key of `learned`: the MAC of the router, where it is known."""
 SERIAL: Final = "serial"
 """Key of `learned`: the serial number that the router tells, if it does."""
 
 _UDN: Final = "udn"
-_HOST: Final = "host"
 _MANUFACTURER: Final = "manufacturer"
 _MODEL: Final = "model"
 # The ids of all WANs, in the order of the description.
@@ -51,7 +52,7 @@ class Identity:
         """Return what was noted by `note`, all unknown where nothing was."""
         return cls(
             udn=learned.get(_UDN, ""),
-            host=learned.get(_HOST, ""),
+            host=learned.get(HOST, ""),
             mac=learned.get(MAC, ""),
             manufacturer=learned.get(_MANUFACTURER, ""),
             model=learned.get(_MODEL, ""),
@@ -83,7 +84,7 @@ class Identity:
             WAN: picked,
             _WANTED: wanted if wanted and wanted != picked else "",
             _UDN: self.udn,
-            _HOST: self.host,
+            HOST: self.host,
             _MANUFACTURER: self.manufacturer,
             _MODEL: self.model,
             SERIAL: self.serial,
