@@ -38,7 +38,7 @@ from .routes import HEADER, route
 CALLER, STRANGER = "127.0.0.1", "127.0.0.66"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def arp_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The kernel's table of neighbours, without one."""
     path = tmp_path / "arp"
@@ -161,9 +161,7 @@ class TestRenamed:
         await reload(hass, open_entry)
         assert router.requests["GET /rootDesc.xml"] == 1
 
-    async def test_other_wan_of_two(
-        self, hass: HomeAssistant, arp_table: Path, external_port: int
-    ) -> None:
+    async def test_other_wan_of_two(self, hass: HomeAssistant, external_port: int) -> None:
         wans = (Wan(), Wan(external_address="198.51.100.7"))
         async with VirtualRouter(udn=ROUTER_UDN, wans=wans, quirks={Quirk.Q51}) as router:
             entry = await make_entry(hass, router)
@@ -367,7 +365,7 @@ class TestMoved:
 
     @pytest.fixture
     async def loaded(
-        self, hass: HomeAssistant, entry: MockConfigEntry, route_table: Path, arp_table: Path
+        self, hass: HomeAssistant, entry: MockConfigEntry, route_table: Path
     ) -> MockConfigEntry:
         route_table.write_text(HEADER + route("lo", CALLER))
         assert await async_setup_component(hass, REPAIRS, {})
@@ -414,6 +412,7 @@ class TestMoved:
         await announce(hass, impostor, sender=STRANGER)
         assert loaded.data[CONF_URL] == router.description_url
 
+    @pytest.mark.usefixtures("gateway_is_unknown")
     async def test_comes_back_by_its_mac(
         self,
         hass: HomeAssistant,
@@ -421,7 +420,6 @@ class TestMoved:
         entry: MockConfigEntry,
         impostor: VirtualRouter,
         arp_table: Path,
-        gateway_is_unknown: None,
     ) -> None:
         """Whose MAC is not that of whoever had its place meanwhile."""
         write_neighbours(arp_table, {CALLER: OURS, STRANGER: THEIRS})
