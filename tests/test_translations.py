@@ -319,12 +319,8 @@ def test_issues() -> None:
             parts.append(texts()[f"issues.{one}.title"])
             fixes = [text for text_key, text in texts().items() if is_of_fix(text_key, one)]
             # Its description is that of the first step of what fixes it.
-            is_fixable = (
-                keyword(call, "data") is not None
-                if is_need
-                else bool(constant(keyword(call, "is_fixable")))
-            )
-            assert bool(fixes) == is_fixable
+            fixable = keyword(call, "data") if is_need else constant(keyword(call, "is_fixable"))
+            assert bool(fixes) == bool(fixable)
             assert bool(fixes) != (f"issues.{one}.description" in texts())
             parts += fixes or [texts()[f"issues.{one}.description"]]
         assert (

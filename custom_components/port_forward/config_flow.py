@@ -9,6 +9,7 @@ from typing import Any, override
 
 import voluptuous as vol
 from homeassistant.config_entries import (
+    SOURCE_IGNORE,
     SOURCE_USER,
     ConfigEntry,
     ConfigFlowResult,
@@ -29,8 +30,15 @@ from homeassistant.helpers.selector import (
 from homeassistant.helpers.service_info.ssdp import SsdpServiceInfo
 
 from .const import CONF_DRIVER, DOMAIN, SUBENTRY_TYPE_FORWARD
-from .discovery import async_find_routers, async_has_moved, async_trusted_location
+from .discovery import async_find_routers, async_trusted_location
 from .forward_flow.flow import ForwardSubentryFlow
+from .identity import (
+    Verdict,
+    async_ask_whether_moved,
+    async_entries_at,
+    async_has_moved,
+    async_take_up_renamed,
+)
 from .options_flow import PortForwardOptionsFlow
 from .router_flow.address import PCP
 from .router_flow.announced import AnnouncedSteps, kind_of
@@ -109,11 +117,16 @@ class PortForwardConfigFlow(AnnouncedSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
         udn = discovery_info.ssdp_udn
         if not location or not udn:
             return self.async_abort(reason="untrusted_discovery")
-        entry = await self.async_set_unique_id(udn)
-        if entry and await async_has_moved(self._session, entry, location):
-            self._async_update(entry, {**entry.data, CONF_URL: location})
-        self._abort_if_unique_id_configured()
         try:
+            entry = await self.async_set_unique_id(udn)
+            if entry and entry.source != SOURCE_IGNORE:
+                await self._async_follow(entry, location)
+            elif known := await async_entries_at(self.hass, location):
+                # Whatever is spoken to it, nobody has to be told of it again.
+                for entry in known:
+                    await async_take_up_renamed(self.hass, self._session, entry, location)
+                return self.async_abort(reason="already_configured")
+            self._abort_if_unique_id_configured()
             await self._async_examine(location)
         except FORM_ERRORS:
             return self.async_abort(reason="untrusted_discovery")
@@ -129,8 +142,7 @@ class PortForwardConfigFlow(AnnouncedSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
         if user_input is not None:
             try:
                 # It may have been announced days ago.
-                await self._async_examine(self._url)
-                return await self._async_choose_wan()
+                return await self._async_take_upnp(self._url)
             except FORM_ERRORS as error:
                 errors, placeholders = await self._async_told(error)
         return self.async_show_form(
@@ -229,5 +241,12 @@ class PortForwardConfigFlow(AnnouncedSteps, PcpSteps, UpnpSteps, domain=DOMAIN):
         """Go on with a router that was found; raises what a form can show."""
         if url.startswith(f"{PCP}:"):
             return await self._async_take_pcp(url)
-        await self._async_examine(url)
-        return await self._async_choose_wan()
+        return await self._async_take_upnp(url)
+
+    async def _async_follow(self, entry: ConfigEntry, location: str) -> None:
+        """Let an entry be where its router is announced, if that is certain, or else ask."""
+        match await async_has_moved(self.hass, self._session, entry, location):
+            case Verdict.YES:
+                self._async_update(entry, {**entry.data, CONF_URL: location})
+            case Verdict.ASK:
+                await async_ask_whether_moved(self.hass, self._session, entry, location)

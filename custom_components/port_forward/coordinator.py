@@ -31,6 +31,7 @@ from .devices.look import async_find_all
 from .foreign.watch import Foreign
 from .forwards import ForwardSettings
 from .home import async_home
+from .identity import async_keep_identity
 from .openings import Activity, Kind, Opening, Phase, Reason
 from .pieces import in_pieces
 from .reach.internet import InternetWatch
@@ -92,6 +93,9 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
                 self.hass, self.config_entry.data[CONF_URL]
             )
             self.info = await self.router.connect()
+            await async_keep_identity(
+                self.hass, self.config_entry, self.router, self.ledger, self.info
+            )
         except RouterError as error:
             self.issues.check_troubles()
             raise _update_failed(error) from error

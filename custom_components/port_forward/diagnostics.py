@@ -39,6 +39,7 @@ from .router_flow.kinds import SECRETS
 from .routers.model import PortMapping
 from .routers.observed import Observations
 from .routers.tls import FINGERPRINT
+from .routers.upnp import HOST, SERIAL
 from .runtime import async_get_runtime
 
 _MOST_ROWS: Final = 200
@@ -74,7 +75,7 @@ async def async_get_config_entry_diagnostics(
     return {
         "entry": _entry(entry, mask),
         "router": _router(coordinator, mask) if coordinator else None,
-        "learned": {key: mask.text(value) for key, value in runtime.ledger.learned.items()},
+        "learned": _learned(runtime.ledger.learned, mask),
         "last_look": _last_look(coordinator, mask) if coordinator else None,
         "forwards": [
             _forward(subentry, coordinator, mask)
@@ -105,6 +106,16 @@ async def async_get_device_diagnostics(
 def _forward_labels(entry: PortForwardConfigEntry) -> dict[str, str]:
     forwards = entry.get_subentries_of_type(SUBENTRY_TYPE_FORWARD)
     return {row.subentry_id: f"forward-{number}" for number, row in enumerate(forwards, 1)}
+
+
+def _learned(learned: Mapping[str, str], mask: Mask) -> Json:
+    shown = {key: mask.text(value) for key, value in learned.items()}
+    if HOST in learned:
+        shown[HOST] = mask.host(learned[HOST])
+    if SERIAL in learned:
+        # However short it is.
+        shown[SERIAL] = SECRET
+    return shown
 
 
 def _mask_of(entry: PortForwardConfigEntry, coordinator: PortForwardCoordinator | None) -> Mask:

@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 import aiohttp
 from homeassistant.components import ssdp
 from homeassistant.components.network import async_get_adapters
-from homeassistant.config_entries import SOURCE_IGNORE, ConfigEntry
-from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.service_info.ssdp import ATTR_UPNP_FRIENDLY_NAME, SsdpServiceInfo
 
@@ -44,7 +42,7 @@ async def async_find_routers(
                 # None where Home Assistant could not read the description.
                 name = info.upnp.get(ATTR_UPNP_FRIENDLY_NAME)
                 found[location] = upnp_label(location, name or urlsplit(location).hostname)
-    gateways = await _async_gateways(hass)
+    gateways = await async_gateways(hass)
     others = await asyncio.gather(
         # Some routers answer no multicast, only a search sent to themselves (Q43).
         *(_async_upnp_of(session, gateway, found) for gateway in gateways),
@@ -88,30 +86,9 @@ async def async_trusted_location(hass: HomeAssistant, info: SsdpServiceInfo) -> 
     sender = info.ssdp_headers.get("_host")
     if not sender:
         return None
-    hosts = [sender, *map(str, await _async_gateways(hass))]
+    hosts = [sender, *map(str, await async_gateways(hass))]
     locations = [info.ssdp_location or "", *sorted(info.ssdp_all_locations)]
     return next((url for url in locations if any(same_host(url, host) for host in hosts)), None)
-
-
-async def async_has_moved(
-    session: aiohttp.ClientSession, entry: ConfigEntry, location: str
-) -> bool:
-    """Tell whether the router of `entry` has left where the entry has it, for `location` (Q36).
-
-    While it answers there, nobody can take its place by claiming its name.
-    """
-    if entry.source == SOURCE_IGNORE or entry.data[CONF_URL] == location:
-        return False
-    return not await _async_is_at(session, entry.data[CONF_URL], entry) and (
-        await _async_is_at(session, location, entry)
-    )
-
-
-async def _async_is_at(session: aiohttp.ClientSession, url: str, entry: ConfigEntry) -> bool:
-    try:
-        return (await describe(session, url)).info.unique_id == entry.unique_id
-    except RouterError:
-        return False
 
 
 async def _async_upnp_of(
@@ -127,7 +104,7 @@ async def _async_upnp_of(
     return {}
 
 
-async def _async_gateways(hass: HomeAssistant) -> list[IPv4Address]:
+async def async_gateways(hass: HomeAssistant) -> list[IPv4Address]:
     """Return the gateways behind the adapters that the user lets Home Assistant use."""
     enabled = {adapter["name"] for adapter in await async_get_adapters(hass) if adapter["enabled"]}
     return await hass.async_add_executor_job(default_gateways, enabled)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.translation import async_get_exception_message
@@ -19,11 +20,18 @@ from .const import DOMAIN
 from .devices.hosts import HostError
 from .history import async_history
 from .openings import Activity, Keeper, Kind, Ledger, Opening
-from .routers.errors import ClockWrongError, MissingRightsError, UnsupportedError
-from .routers.model import Capabilities, Forward
-from .routers.shown import as_text
+from .routers.errors import (
+    ClockWrongError,
+    MissingRightsError,
+    UnconfirmedRouterError,
+    UnsupportedError,
+)
+from .routers.model import Capabilities, Forward, RouterInfo
+from .routers.shown import as_text, clean, code
 from .safety.disabled import async_is_disabled
 from .safety.target import TargetError
+
+DATA_UDN: Final = "udn"
 
 # A router that starts, or is given another firmware, may not speak its protocol for so long.
 _STARTING: Final = timedelta(minutes=15)
@@ -44,7 +52,7 @@ _CHANGES = ("open", "close", "set_enabled")
 class Need:
     """Something that only the user can put right; `patience` is for how long it may pass by itself.
 
-    `key` is that of its texts, `data` what its way out is told; None where there is none.
+    `key` is that of its texts. With `data`, there is a way out in `repairs.py`.
     """
 
     key: str
@@ -74,6 +82,24 @@ def async_tell(
         translation_key=need.key,
         translation_placeholders=need.placeholders,
     )
+
+
+@callback
+def async_ask_moved(hass: HomeAssistant, entry: ConfigEntry, url: str, found: RouterInfo) -> None:
+    """Ask whether the router of the entry is at `url` now, until it answers where it was."""
+    issue_id = f"router_moved_{entry.entry_id}"
+    need = Need(
+        key="router_moved",
+        placeholders={
+            "router": clean(entry.title),
+            "name": code(found.name),
+            "old": code(entry.data[CONF_URL]),
+            "new": code(url),
+        },
+        data={DATA_ENTRY: entry.entry_id, CONF_URL: url, DATA_UDN: found.unique_id},
+    )
+    async_history(hass, entry.entry_id).needs.setdefault(issue_id, dt_util.utcnow())
+    async_tell(hass, issue_id, need)
 
 
 class Issues:
@@ -232,7 +258,10 @@ class Issues:
     def check_troubles(self) -> None:
         """Tell what the router does not do, or does again; all else is as it was at a look."""
         needs = self._troubles()
-        self._show(needs, {f"router_refuses_{self._entry.entry_id}"} - needs.keys())
+        entry_id = self._entry.entry_id
+        self._show(
+            needs, {f"router_refuses_{entry_id}", f"router_unconfirmed_{entry_id}"} - needs.keys()
+        )
         self._tell_unclosed()
 
     def _troubles(self) -> dict[str, Need]:
@@ -242,6 +271,8 @@ class Issues:
             error = failing.get(operation)
             if error is None:
                 continue
+            if isinstance(error, UnconfirmedRouterError):
+                return {f"router_unconfirmed_{self._entry.entry_id}": self._unconfirmed()}
             is_denied = isinstance(error, MissingRightsError | ClockWrongError)
             if is_denied or (operation in _LOOKS and isinstance(error, UnsupportedError)):
                 problem = async_get_exception_message(
@@ -254,6 +285,15 @@ class Issues:
                 )
                 return {f"router_refuses_{self._entry.entry_id}": need}
         return {}
+
+    def _unconfirmed(self) -> Need:
+        """Ask whether what answers is the router of the entry."""
+        url: str = self._entry.data[CONF_URL]
+        return Need(
+            key="router_unconfirmed",
+            placeholders={"router": clean(self._entry.title), "url": code(url)},
+            data={DATA_ENTRY: self._entry.entry_id, CONF_URL: url},
+        )
 
     @callback
     def _show(self, needs: Mapping[str, Need], gone: Collection[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import voluptuous as vol
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
-from homeassistant.const import CONF_NAME
+from homeassistant.const import CONF_NAME, CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
@@ -25,11 +25,13 @@ from .foreign.commands import (
     foreign_row,
     loaded,
 )
-from .foreign.issues import DATA_ENTRY, DATA_MARK
+from .foreign.issues import DATA_MARK
 from .foreign.watch import Row
 from .forward_flow.form import NAME_AND_TIMES_SCHEMA, RISKY_NAME_AND_TIMES_SCHEMA, fields_of
 from .forward_repairs import OpenWithoutSwitchFlow, TargetFlow
 from .forwards import FieldError, check_confirmed
+from .identity import async_accept
+from .issues import DATA_ENTRY, DATA_UDN
 from .routers.shown import as_text
 from .safety.risk_texts import async_describe_risks
 
@@ -38,20 +40,20 @@ async def async_create_fix_flow(
     hass: HomeAssistant, issue_id: str, data: dict[str, str | int | float | None] | None
 ) -> RepairsFlow:
     """Return the flow of an issue that can be fixed."""
-    if issue_id.startswith("foreign_mapping_"):
-        return ForeignMappingFlow()
-    if issue_id.startswith("foreign_flood_"):
-        return ForeignFloodFlow()
-    if issue_id.startswith("reopen_"):
-        return ReopenFlow()
-    if issue_id.startswith("leads_to_"):
-        return TargetFlow()
-    if issue_id.startswith("open_without_switch_"):
-        return OpenWithoutSwitchFlow()
-    return ConfirmRepairFlow()
+    flows: dict[str, type[RepairsFlow]] = {
+        "foreign_mapping_": ForeignMappingFlow,
+        "foreign_flood_": ForeignFloodFlow,
+        "reopen_": ReopenFlow,
+        "leads_to_": TargetFlow,
+        "open_without_switch_": OpenWithoutSwitchFlow,
+        "router_unconfirmed_": SameRouterFlow,
+        "router_moved_": SameRouterFlow,
+    }
+    found = (flow for prefix, flow in flows.items() if issue_id.startswith(prefix))
+    return next(found, ConfirmRepairFlow)()
 
 
-class _ForeignFlow(RepairsFlow):
+class _RouterIssueFlow(RepairsFlow):
     """Knows the router, and what the issue says."""
 
     @property
@@ -69,7 +71,7 @@ class _ForeignFlow(RepairsFlow):
         )
 
 
-class ForeignMappingFlow(_ForeignFlow):
+class ForeignMappingFlow(_RouterIssueFlow):
     """A mapping that is new: close it, make a forward of it, or accept it."""
 
     async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
@@ -150,7 +152,7 @@ class ForeignMappingFlow(_ForeignFlow):
         return coordinator, foreign_row(coordinator, str((self.data or {})[DATA_MARK]))
 
 
-class ForeignFloodFlow(_ForeignFlow):
+class ForeignFloodFlow(_RouterIssueFlow):
     """More new mappings than anybody could answer for one by one."""
 
     async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
@@ -208,4 +210,34 @@ class ReopenFlow(RepairsFlow):
 
     async def async_step_leave(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
         """Leave it as it is."""
+        return self.async_create_entry(data={})
+
+
+class SameRouterFlow(_RouterIssueFlow):
+    """A router that may be the one that was set up, or another one in its place."""
+
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Say what answers, and where."""
+        return await self.async_step_confirm()
+
+    async def async_step_confirm(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """Go on with it."""
+        if user_input is None:
+            return self.async_show_form(
+                step_id="confirm",
+                data_schema=vol.Schema({}),
+                description_placeholders=self._said,
+            )
+        data = self.data or {}
+        udn = data.get(DATA_UDN)
+        try:
+            entry = self.hass.config_entries.async_get_known_entry(self._entry_id)
+            with translated_errors():
+                await async_accept(
+                    self.hass, entry, str(data[CONF_URL]), udn=None if udn is None else str(udn)
+                )
+        except HomeAssistantError as error:
+            return self._failed(error)
         return self.async_create_entry(data={})

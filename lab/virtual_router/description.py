@@ -68,19 +68,22 @@ def tree(
     )
 
 
-def description(
+def description(  # noqa: PLR0913  what differs from router to router
     root: Device,
     *,
     url_base: str | None,
     control_base: str,
     presentation_url: str,
+    serial_number: str,
     quirks: AbstractSet[Quirk],
 ) -> bytes:
     """Render the device description; control URLs are `control_base` and the service's path."""
     base = "" if url_base is None else f"<URLBase>{url_base}</URLBase>"
-    device = _device(
-        root, control_base, quirks, f"<presentationURL>{presentation_url}</presentationURL>"
+    last = (
+        f"<serialNumber>{serial_number}</serialNumber>"
+        f"<presentationURL>{presentation_url}</presentationURL>"
     )
+    device = _device(root, control_base, quirks, last)
     return encode(
         '<?xml version="1.0" encoding="utf-8"?>\n'
         '<root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">'
@@ -108,7 +111,7 @@ def _device(device: Device, control_base: str, quirks: AbstractSet[Quirk], last:
         "<manufacturer>Port Forward</manufacturer>"
         "<manufacturerURL>https://www.home-assistant.io/</manufacturerURL>"
         f"<modelDescription>{MODEL}</modelDescription><modelName>{MODEL}</modelName>"
-        "<modelNumber>1</modelNumber><serialNumber>00000001</serialNumber>"
+        "<modelNumber>1</modelNumber>"
         f"<UDN>{device.udn}</UDN>"
         + (f"<serviceList>{services}</serviceList>" if services else "")
         + (f"<deviceList>{children}</deviceList>" if children else "")

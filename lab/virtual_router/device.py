@@ -44,8 +44,9 @@ class IgdDevice:
     """An Internet Gateway Device."""
 
     igd: int
-    udn: str
+    udn: Callable[[], str]
     friendly_name: str
+    serial_number: str
     wans: tuple[WanConnection, ...]
     quirks: AbstractSet[Quirk]
     addresses: Callable[[], Addresses]
@@ -60,7 +61,7 @@ class IgdDevice:
         dslforum = Quirk.Q32 in self.quirks
         return tree(
             igd=self.igd,
-            udn=self.udn,
+            udn=self.udn(),
             friendly_name=self.friendly_name,
             root_services=[forwarding_service()],
             wans=[
@@ -88,6 +89,7 @@ class IgdDevice:
                 url_base=where.url_base,
                 control_base=where.control_base,
                 presentation_url="/",
+                serial_number=self.serial_number,
                 quirks=self.quirks,
             )
             return Response(body=body)

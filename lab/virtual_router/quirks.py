@@ -175,6 +175,8 @@ class Quirk(StrEnum):
     """A pinhole that is added again outlives its lease (miniupnpd 2.3.1, ran)."""
     Q50_PCP = "Q50_PCP"
     """PCP: a pinhole that was renewed cannot be deleted: NOT_AUTHORIZED (miniupnpd 2.3.1, ran)."""
+    Q51 = "Q51"
+    """Every start but the first draws another UDN (ASUS, SRM; core#20735, #41424, #70008)."""
 
 
 class Fault(StrEnum):

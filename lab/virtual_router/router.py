@@ -37,6 +37,7 @@ class VirtualRouter(Hands, Running):
         port: int = 0,
         udn: str | None = None,
         friendly_name: str = "Virtual Router",
+        serial_number: str = "00000001",
         ssdp: bool = False,
         ssdp_port: int = 1900,
         ipv6: Ipv6 | None = None,
@@ -65,13 +66,15 @@ class VirtualRouter(Hands, Running):
         )
         pinholes = PinholeTable()
         self._running = False
+        self._has_run = False
         # Whatever came first is done first, be it by HTTP or by UDP.
         acting = asyncio.Lock()
         self._has_upnp = upnp
         upnp_server = UpnpServer(
             igd=igd,
-            udn=self.udn,
+            udn=lambda: self.udn,
             friendly_name=friendly_name,
+            serial_number=serial_number,
             wans=connections,
             quirks=self.quirks,
             lan_host=lan_host,
@@ -164,6 +167,7 @@ class VirtualRouter(Hands, Running):
         """
         self._running = True
         self._boot()
+        self._rename()
         try:
             if self._has_upnp:
                 await self._upnp.start()
@@ -194,6 +198,7 @@ class VirtualRouter(Hands, Running):
             self._forget()
         if self._has_upnp:
             await self._upnp.move(change_port=change_port)
+        self._rename()
         if self._pcp:
             self._pcp.close()
         await self._wait_closed()
@@ -226,6 +231,11 @@ class VirtualRouter(Hands, Running):
         self._upnp.boot_id = max(self.boot_id + 1, int(time.time()))
         for wan in self.wans:
             wan.reconnect()
+
+    def _rename(self) -> None:
+        if self._has_run and Quirk.Q51 in self.quirks:
+            self.udn = f"uuid:{uuid4()}"
+        self._has_run = True
 
     def _forget(self) -> None:
         self._pinholes.clear()

@@ -302,5 +302,8 @@ async def test_second_router(
 ) -> None:
     async with VirtualRouter(friendly_name="The other one") as other:
         step = await submit(hass, await start_typing(hass), url=other.description_url)
+        # On one host, only its answers tell that it is another one.
+        assert_form(step, "second_entry")
+        step = await submit(hass, step)
         assert step["type"] is FlowResultType.CREATE_ENTRY
         assert entry.data[CONF_URL] == router.description_url

@@ -269,6 +269,22 @@ async def test_reconfigure(hass: HomeAssistant, router: Simulator, entry: MockCo
 
 
 @one_kind
+async def test_reconfigure_with_other_hardware_at_the_same_address(
+    hass: HomeAssistant, router: Simulator, entry: MockConfigEntry
+) -> None:
+    """As when a broken router was replaced, and its settings restored."""
+    hass.config_entries.async_update_entry(entry, unique_id=f"{router.driver}-of-another")
+    await hass.async_block_till_done()
+    step = await entry.start_reconfigure_flow(hass)
+    step = await submit(hass, step, **router.form)
+    assert_form(step, "same_router")
+    assert entry.unique_id == f"{router.driver}-of-another"
+    assert_abort(await submit(hass, step), "reconfigure_successful")
+    assert entry.unique_id != f"{router.driver}-of-another"
+    assert entry.state is ConfigEntryState.LOADED
+
+
+@one_kind
 async def test_reconfigure_with_another_router(
     hass: HomeAssistant, router: Simulator, entry: MockConfigEntry
 ) -> None:

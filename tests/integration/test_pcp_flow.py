@@ -221,6 +221,8 @@ async def test_known_by_upnp_can_be_added_by_pcp_too(
     step = await submit(hass, await start_typing(hass), url=both.lan_host)
     upnp = added(hass, await submit(hass, step, url=both.description_url))
     step = await submit(hass, await start_typing(hass), url=f"pcp://{both.lan_host}")
+    assert_form(step, "second_entry")
+    step = await submit(hass, step)
     assert hass.config_entries.async_entries(DOMAIN) == [upnp, step["result"]]
 
 

@@ -112,6 +112,20 @@ async def test_q36_restart_always_moves() -> None:
         assert igd.router.description_url != old
 
 
+async def test_q51_restart_renames() -> None:
+    async with igd_with(Quirk.Q51) as igd:
+        old = igd.router.udn
+        assert old in await described(igd.router)
+        await igd.router.restart(change_port=False)
+        assert igd.router.udn != old
+        assert igd.router.udn in await described(igd.router)
+
+
+async def described(router: VirtualRouter) -> str:
+    async with aiohttp.ClientSession() as session, session.get(router.description_url) as reply:
+        return await reply.text()
+
+
 async def raw_requests(router: VirtualRouter, count: int) -> bytes:
     """Send the same call on one connection and give back everything that comes."""
     body = (
@@ -204,7 +218,7 @@ async def test_q44_wan_reconnect(quirks: tuple[Quirk, ...], left: int) -> None:
 
 def test_every_quirk_has_a_name_and_a_test() -> None:
     numbers = {quirk.value[:3] for quirk in Quirk}
-    assert numbers == {f"Q{number:02}" for number in range(1, 51)}
+    assert numbers == {f"Q{number:02}" for number in range(1, 52)}
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     untested = [quirk for quirk in Quirk if not re.search(rf"Quirk\.{quirk.name}\b", tests)]
     assert untested == []

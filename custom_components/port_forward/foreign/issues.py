@@ -8,6 +8,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
 from ..const import DOMAIN
+from ..issues import DATA_ENTRY
 from ..routers.model import PortMapping
 from ..routers.shown import clean, code
 
@@ -15,7 +16,6 @@ from ..routers.shown import clean, code
 # answer none of it with care.
 MOST_ISSUES: Final = 10
 
-DATA_ENTRY: Final = "entry_id"
 DATA_MARK: Final = "mark"
 
 

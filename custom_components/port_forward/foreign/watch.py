@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NotRequired, TypedDict, cast
+from typing import Any, Final, TypedDict, cast
 
 import voluptuous as vol
 from homeassistant.config_entries import ConfigEntry
@@ -12,7 +12,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.storage import Store
 
-from ..const import CONF_WAN, DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
+from ..const import DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
 from ..devices.lan import async_device_at
 from ..openings import Keeper, Opening
 from ..pieces import in_pieces
@@ -36,13 +36,13 @@ class _TakingOverJson(TypedDict):
 
 
 class _StoredJson(TypedDict):
-    wan: NotRequired[str | None]
     memory: MemoryJson
     taking_over: dict[str, _TakingOverJson]
 
 
 _STORED = vol.Schema(
     {
+        # Of an earlier version.
         "wan": vol.Any(None, str),
         vol.Required("memory"): MEMORY,
         vol.Required("taking_over"): {
@@ -217,9 +217,8 @@ class Foreign:
         except vol.Invalid:
             # To ask again about each mapping is better than to take them all for granted.
             LOGGER.warning("What is known of foreign mappings on %s is lost", self._entry.title)
-            stored = {"wan": self._wan, "memory": Memory().to_json(), "taking_over": {}}
-        if stored is None or stored.get("wan") != self._wan:
-            # Another connection of the router has another list.
+            stored = {"memory": Memory().to_json(), "taking_over": {}}
+        if stored is None:
             self._memory = Memory()
             return True
         self._memory = Memory.from_json(stored["memory"])
@@ -283,17 +282,11 @@ class Foreign:
             del self._taking_over[forward_id]
             await self._save()
 
-    @property
-    def _wan(self) -> str | None:
-        wan: str | None = self._entry.data.get(CONF_WAN)
-        return wan
-
     async def _save(self) -> None:
         """Write what is known, if it is new. Home Assistant logs what the disk does not take."""
         if self._memory is None:
             return
         data = {
-            "wan": self._wan,
             "memory": self._memory.to_json(),
             "taking_over": dict(self._taking_over),
         }
@@ -318,7 +311,11 @@ def _mappings_of(openings: Iterable[Opening]) -> Iterable[PortMapping]:
 
 
 async def async_forget_foreign(hass: HomeAssistant, entry: ConfigEntry) -> None:
-    """Forget all that is known of a router's foreign mappings, and what was asked about them."""
+    """Forget all that is known of a router's foreign mappings, and what was asked about them.
+
+    Another connection to the internet has another list, too; but not the same
+    one of which only the id is another, where nothing may pass for known.
+    """
     await _store(hass, entry.entry_id).async_remove()
     Issues(hass, entry).clear()
 

@@ -7,6 +7,7 @@ be opened on such a promise. Here a write has happened, or it raised.
 
 import asyncio
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -184,6 +185,12 @@ class Ledger:
         except HomeAssistantError:
             self.is_locked = True
             raise
+
+    async def learn(self, learned: Mapping[str, str]) -> None:
+        """Keep what the driver has learned, if any of it is new."""
+        if self.learned != learned:
+            self.learned = dict(learned)
+            await self.save()
 
     async def begin_anew(self) -> None:
         """Forget all of this router, as another one takes its place. Lockdown is the user's."""

@@ -3,7 +3,6 @@
 from typing import Final
 
 from homeassistant.config_entries import ConfigFlowResult
-from homeassistant.const import CONF_URL
 from homeassistant.helpers.service_info.ssdp import (
     ATTR_UPNP_FRIENDLY_NAME,
     ATTR_UPNP_MANUFACTURER,
@@ -12,6 +11,7 @@ from homeassistant.helpers.service_info.ssdp import (
 from yarl import URL
 
 from ..discovery import async_trusted_location
+from ..identity import async_entries_at
 from ..routers.errors import RouterError
 from ..routers.upnp import describe
 from .kinds import KINDS
@@ -49,8 +49,7 @@ class AnnouncedSteps(LoginSteps):
             name, udn = found.name, found.unique_id
         await self.async_set_unique_id(f"{driver}-{udn}")
         self._abort_if_unique_id_configured(reload_on_update=False)
-        known = self._async_current_entries(include_ignore=False)
-        if any(URL(entry.data[CONF_URL]).host == there.host for entry in known):
+        if await async_entries_at(self.hass, location):
             # By UPnP, or as one of its sites: nobody has to be told of it again.
             return self.async_abort(reason="already_configured")
         # Whoever looks at the card knows it from that of UPnP.

@@ -1,6 +1,6 @@
 """What the flows of all kinds of routers have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -8,17 +8,20 @@ from homeassistant.config_entries import (
     SOURCE_REAUTH,
     SOURCE_RECONFIGURE,
     ConfigEntry,
-    ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
 )
+from homeassistant.const import CONF_URL
 from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.translation import async_get_translations
+from yarl import URL
 
-from ..const import DOMAIN
+from ..const import CONF_DRIVER, DOMAIN
 from ..devices.hosts import HostError
 from ..entity import translated_errors
+from ..foreign.watch import async_forget_foreign
+from ..identity import UPNP, async_entries_of_gateway, async_try_again
 from ..openings import Reason
 from ..routers.errors import (
     AuthenticationFailedError,
@@ -30,8 +33,9 @@ from ..routers.errors import (
     UnsupportedError,
 )
 from ..routers.model import RouterInfo
+from ..routers.shown import clean
 from ..runtime import async_get_runtime, async_session
-from .address import AddressError
+from .address import PCP, AddressError
 
 type FormError = AddressError | HostError | RouterError
 """What a form shows, and lets the user try again."""
@@ -54,6 +58,9 @@ class RouterFlow(ConfigFlow):
 
     _info: RouterInfo
     _url: str
+    _new: Mapping[str, str]
+    _alike: list[ConfigEntry]
+    _go_on: Callable[[], Awaitable[ConfigFlowResult]]
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -83,14 +90,11 @@ class RouterFlow(ConfigFlow):
         is_changed = self.hass.config_entries.async_update_entry(
             entry, data=data, unique_id=unique_id or entry.unique_id
         )
-        # Only a loaded entry listens for its changes, and there may be none: the same
-        # password may be accepted now.
-        is_as_before = self.source == SOURCE_REAUTH and not is_changed
-        if is_as_before or entry.state in (
-            ConfigEntryState.SETUP_RETRY,
-            ConfigEntryState.SETUP_ERROR,
-        ):
+        if self.source == SOURCE_REAUTH and not is_changed:
+            # Nobody hears of no change, but the same password may be accepted now.
             self.hass.config_entries.async_schedule_reload(entry.entry_id)
+        else:
+            async_try_again(self.hass, entry)
 
     async def _async_finish(
         self, data: Mapping[str, str], *, elsewhere: bool = False
@@ -102,11 +106,60 @@ class RouterFlow(ConfigFlow):
         one: that is closed first.
         """
         if (entry := self._changed_entry) is None:
-            return self.async_create_entry(title=self._info.name, data=data)
-        if elsewhere and (error := await self._async_close_all(entry)):
-            return self._async_abort_unclosed(str(error))
+            self._new = data
+            self._alike = await self._async_alike(data)
+            return await (self.async_step_second_entry() if self._alike else self._async_create())
+        if elsewhere:
+            if error := await self._async_close_all(entry):
+                return self._async_abort_unclosed(str(error))
+            await async_forget_foreign(self.hass, entry)
         self._async_update(entry, data, self.unique_id)
         return self.async_update_and_abort(entry)
+
+    async def async_step_second_entry(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask whether a router that is set up already should have another entry."""
+        if user_input is not None:
+            return await self._async_create()
+        return self.async_show_form(
+            step_id="second_entry",
+            description_placeholders={
+                "host": str(URL(self._new[CONF_URL]).host),
+                "known": ", ".join(clean(entry.title) for entry in self._alike),
+            },
+        )
+
+    async def async_step_same_router(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask whether what answers is the router of the entry, or has taken its place."""
+        if user_input is not None:
+            return await self._go_on()
+        entry = self._changed_entry
+        assert entry  # noqa: S101  a new one has no router that it could be
+        return self.async_show_form(
+            step_id="same_router",
+            description_placeholders={
+                "router": clean(entry.title),
+                "name": clean(self._info.name),
+                "host": str(URL(self._url).host),
+            },
+        )
+
+    async def _async_create(self) -> ConfigFlowResult:
+        return self.async_create_entry(title=self._info.name, data=self._new)
+
+    async def _async_alike(self, data: Mapping[str, str]) -> list[ConfigEntry]:
+        """Return the entries of the gateway that the new one is for.
+
+        Those of the same kind with a login are of other sites or connections.
+        """
+        return [
+            entry
+            for entry in await async_entries_of_gateway(self.hass, data[CONF_URL])
+            if data[CONF_DRIVER] in (UPNP, PCP) or entry.data[CONF_DRIVER] != data[CONF_DRIVER]
+        ]
 
     @property
     def _changed_entry(self) -> ConfigEntry | None:

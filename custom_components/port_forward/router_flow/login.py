@@ -155,10 +155,17 @@ class LoginSteps(RouterFlow):
             router = self._make_router()
         self._info = await router.connect()
         await async_check_account(router)
-        await self._async_identify_login()
         if entry := self._changed_entry:
             # Also with the very same credentials, which are accepted now.
             async_history(self.hass, entry.entry_id).patience.end()
+        if await self._async_is_another():
+            self._url = self._settings[CONF_URL]
+            self._go_on = self._async_finish_login
+            return await self.async_step_same_router()
+        return await self._async_finish_login()
+
+    async def _async_finish_login(self) -> ConfigFlowResult:
+        entry = self._changed_entry
         return await self._async_finish(
             self._settings, elsewhere=entry is not None and self._is_elsewhere(entry)
         )
@@ -166,17 +173,23 @@ class LoginSteps(RouterFlow):
     def _make_router(self) -> Router:
         return DRIVERS[self._kind.driver](self._session, self._settings, learned={})
 
-    async def _async_identify_login(self) -> None:
-        """Abort unless the router that answered is one that the flow is about."""
+    async def _async_is_another(self) -> bool:
+        """Tell whether what answered may be another router than that of the entry.
+
+        As another piece of hardware is that has been given the same settings.
+        Aborts unless it is at the same address, or the one that the flow is about.
+        """
         unique_id = f"{self._kind.driver}-{self._info.unique_id}"
         known = await self.async_set_unique_id(unique_id, raise_on_progress=False)
         if (entry := self._changed_entry) is None:
             if known and known.source != SOURCE_IGNORE:
                 raise AbortFlow("already_configured")
-        elif known is None and not self._may_have_another_id(entry):
-            raise AbortFlow("another_router")
-        elif known not in (None, entry):
+            return False
+        if known not in (None, entry):
             raise AbortFlow("already_configured")
+        if known is None and URL(entry.data[CONF_URL]).host != self._host:
+            raise AbortFlow("another_router")
+        return known is None and not self._may_have_another_id(entry)
 
     def _may_have_another_id(self, entry: ConfigEntry) -> bool:
         """Tell whether the router of `entry` may be known by another id from now on.
@@ -184,8 +197,6 @@ class LoginSteps(RouterFlow):
         That of a UniFi gateway holds its site and its WAN. That of others is
         their address as long as the account may not read anything better.
         """
-        if URL(entry.data[CONF_URL]).host != self._host:
-            return False
         ids = (entry.unique_id or "", self.unique_id or "")
         return self._is_elsewhere(entry) or any(self._host in text for text in ids)
 

@@ -124,6 +124,12 @@ class UnsupportedError(RouterError):
     translation_key = "unsupported"
 
 
+class UnconfirmedRouterError(RouterError):
+    """A router answers there that may be another one than before, as only the user knows (host)."""
+
+    translation_key = "unconfirmed_router"
+
+
 class InvalidForwardError(RouterError):
     """The router calls the values of the forward invalid (port, host, detail)."""
 

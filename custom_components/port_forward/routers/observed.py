@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, override
 
-from .errors import RouterError
+from .errors import RouterError, UnconfirmedRouterError
 from .model import (
     Capabilities,
     Connection,
@@ -132,7 +132,12 @@ class ObservedRouter(Router):
         """Give the driver for one call."""
         with self.queue.requests():
             if not self._is_connected and operation != "connect":
-                await self.connect()
+                try:
+                    await self.connect()
+                except UnconfirmedRouterError:
+                    # What is ours at its address is closed, whichever router it is.
+                    if operation != "close":
+                        raise
             router = self._router
             with self._patience.asking(), self._observations.of(operation):
                 yield router

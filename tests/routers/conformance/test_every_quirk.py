@@ -15,7 +15,7 @@ from . import virtual
 from .subject import BOTH, HOUR, rows_of
 from .virtual import Virtual
 
-OF_PCP = {quirk for quirk in Quirk if quirk == Quirk.Q19_PCP or quirk >= "Q46"}
+OF_PCP = {quirk for quirk in Quirk if quirk == Quirk.Q19_PCP or "Q46" <= quirk < "Q51"}
 OF_UPNP = set(Quirk) - OF_PCP
 
 FLAVOURS: dict[str, Callable[..., AbstractAsyncContextManager[Virtual]]] = {

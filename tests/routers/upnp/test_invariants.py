@@ -233,7 +233,8 @@ async def test_learned_is_text_and_a_copy(session: aiohttp.ClientSession) -> Non
         await _use(home)
         learned = home.driver.learned
         assert {type(item) for pair in learned.items() for item in pair} == {str}
-        assert set(learned) == {"wan", "leases", "other_hosts"}
+        identity = {"wan", "wans", "udn", "host", "manufacturer", "model", "serial"}
+        assert set(learned) == {*identity, "leases", "other_hosts"}
 
 
 async def _use(home: Home) -> None:

@@ -7,7 +7,7 @@ from typing import override
 import aiohttp
 
 from ..clock import utc_now
-from ..errors import Refusal, RouterError, UnsupportedError
+from ..errors import Refusal, RouterError, UnconfirmedRouterError
 from ..ipv6 import own_address6
 from ..model import (
     Capabilities,
@@ -25,6 +25,7 @@ from ..router import Router
 from ..tag import description_of, owner_in
 from ..transport import TIMEOUT, Transport
 from .description import Description, WanService, fetch
+from .identity import WAN, Identity, counterpart, wanted_id
 from .lease import LEASES
 from .listing import CUT, LISTING, read_table
 from .opening import ALLOWED_SOURCE, OTHER_HOSTS, Opening
@@ -33,9 +34,6 @@ from .removal import remove
 from .survey import rank
 from .wan import WanConnection
 from .wan_state import WanState
-
-WAN = "wan"
-"""Key of `learned`: the id of the WAN that was picked, see `UpnpRouter.connect`."""
 
 
 def from_settings(
@@ -109,26 +107,39 @@ class UpnpRouter(Router):
         """Read the description anew and find the WAN in it.
 
         A WAN that was picked by its state stays picked while it exists: its
-        mappings could not be closed by asking another one.
+        mappings could not be closed by asking another one. Where the router has
+        other ids than before, see `identity`; raises UnconfirmedRouterError
+        where it may be another router.
         """
         description = await fetch(self._transport, self._url)
         await self._attach(description)
         return description.info
 
     async def _attach(self, description: Description) -> WanConnection:
-        service = await self._pick(description)
-        self._learned[WAN] = service.id
+        service = await self._take(description)
         self._connection = WanConnection(self._transport, service, self._locate)
         self._state = WanState()
         return self._connection
 
+    async def _take(self, description: Description) -> WanService:
+        """Return the WAN in the description, and remember what the router is known by."""
+        service = await self._pick(description)
+        identity = await Identity.read(self._url, description)
+        identity.note(self._learned, wanted=self._wan_id, picked=service.id)
+        return service
+
     async def _pick(self, description: Description) -> WanService:
-        by_id = {service.id: service for service in description.wans}
         if self._wan_id is not None:
-            if self._wan_id not in by_id:
-                host = self._transport.host_of(self._url)
-                raise UnsupportedError(host=host, detail="the WAN connection is gone")
-            return by_id[self._wan_id]
+            service = counterpart(self._learned, self._wan_id, description)
+            # What an earlier version has left remembers nothing: then only the user knows.
+            if service.id != wanted_id(self._learned, self._wan_id) and not (
+                Identity.from_learned(self._learned).is_same(
+                    await Identity.read(self._url, description)
+                )
+            ):
+                raise UnconfirmedRouterError(host=self._transport.host_of(self._url))
+            return service
+        by_id = {service.id: service for service in description.wans}
         if (picked := self._learned.get(WAN)) in by_id:
             return by_id[picked]
         if len(by_id) == 1:
@@ -137,7 +148,7 @@ class UpnpRouter(Router):
 
     async def _locate(self) -> WanService:
         """Find out where the WAN is answering now."""
-        return await self._pick(await fetch(self._transport, self._url))
+        return await self._take(await fetch(self._transport, self._url))
 
     async def _wan(self) -> WanConnection:
         return self._connection or await self._attach(await fetch(self._transport, self._url))
@@ -243,12 +254,40 @@ class UpnpRouter(Router):
 
     @override
     async def close(self, mapping: PortMapping) -> None:
-        """Remove `mapping`, unless something else stands in its place, and make sure."""
-        wan = await self._wan()
-        if mapping.is_pinhole:
-            await self._pinholes.close(wan, mapping)
-        else:
-            await remove(wan, mapping, lambda row: row.target == mapping.target)
+        """Remove `mapping`, unless something else stands in its place, and make sure.
+
+        On a router that may be another one it is removed if it stands there.
+        That it does not proves nothing then: UnconfirmedRouterError.
+        """
+        try:
+            wan = await self._wan()
+            if mapping.is_pinhole:
+                await self._pinholes.close(wan, mapping)
+            else:
+                await remove(wan, mapping, lambda row: row.target == mapping.target)
+        except UnconfirmedRouterError:
+            if not await self._removes_unconfirmed(mapping):
+                raise
+
+    async def _removes_unconfirmed(self, mapping: PortMapping) -> bool:
+        """Remove `mapping` from what may be another router; tell whether it stood there.
+
+        A pinhole has nothing but a number there, which may be another's, and
+        ends with its lease.
+        """
+        if mapping.is_pinhole or self._wan_id is None:
+            return False
+
+        def is_ours(row: PortMapping) -> bool:
+            # The ledger keeps no description.
+            owners = {self.owner_of(row), self.owner_of(mapping)} - {None}
+            tagged = self.owner_of(row) is not None and len(owners) == 1
+            described = row.description in ("", mapping.description)
+            return row.target == mapping.target and (described or tagged)
+
+        description = await fetch(self._transport, self._url)
+        service = counterpart(self._learned, self._wan_id, description)
+        return await remove(WanConnection(self._transport, service), mapping, is_ours)
 
 
 def _by_family(
