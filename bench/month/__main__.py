@@ -1,6 +1,7 @@
 """A simulated month: `python -m bench.month [--days N] [--hours N]`; 1 when anything has grown."""
 
 import argparse
+import logging
 import sys
 import time
 
@@ -16,6 +17,8 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=24, help="of a day")
     arguments = parser.parse_args()
     month = Month(days=arguments.days, day=arguments.hours * 3600)
+    # Else Home Assistant warns at each start of what is no matter here.
+    logging.basicConfig(level=logging.ERROR)
     began = time.perf_counter()
 
     def tell(_: Day) -> None:

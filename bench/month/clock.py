@@ -76,6 +76,11 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._one_less)
         return future
 
+    @override
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        # Any timeout would be over at once.
+        await super().shutdown_default_executor()
+
     def _one_less(self, _: asyncio.Future[Any]) -> None:
         self._at_work -= 1
 

@@ -51,8 +51,11 @@ class House:
         await self._running.aclose()
 
     async def call(self, action: str, entity_id: str, **data: Any) -> None:
-        """Call an action as `domain.action`; raises what it raises."""
+        """Call an action as `domain.action`; raises RuntimeError when there is no such entity."""
         domain, service = action.split(".")
+        if not self.hass.states.get(entity_id):
+            # Home Assistant would pass over it in silence.
+            raise RuntimeError(f"There is no {entity_id}: {self.hass.states.async_entity_ids()}")
         await self.hass.services.async_call(
             domain, service, {"entity_id": entity_id, **data}, blocking=True
         )

@@ -18,8 +18,7 @@ from ..home import Forward, own_address
 from .figures import Day, Meter
 from .house import House, only_loopback, stored_router
 
-# How many commands a day has, and how much of it an opening lasts at the most.
-_COMMANDS = 80
+# How much of a day an opening lasts at the most.
 _LONGEST_OPENING = 0.03
 
 # The days on which Home Assistant is restarted: with the first, all others have had one, too.
@@ -31,7 +30,7 @@ _CONSOLE = "127.0.0.9"
 # Open until closed, all the time but for lockdown.
 _ALWAYS = "always"
 
-_LOCKDOWN = "switch.router_0_lockdown"
+_LOCKDOWN = "switch.virtual_router_lockdown"
 
 # When lockdown is turned on and off again, in days, and that switch is opened anew.
 _LOCKED, _UNLOCKED, _REOPENED = 0.65, 0.66, 0.67
@@ -49,6 +48,8 @@ class Month:
 
     days: int = 30
     day: float = 86400
+    commands: int = 110
+    """A day: so many that the journal is full on the evening of the first."""
     seed: int = 1
 
 
@@ -126,9 +127,9 @@ def _deeds(month: Month, forwards: Sequence[Forward], console: int) -> Sequence[
         (_LOCKED, partial(_call, "switch.turn_on", _LOCKDOWN)),
         (_UNLOCKED, partial(_call, "switch.turn_off", _LOCKDOWN)),
         (_REOPENED, partial(_call, "port_forward.open", always)),
-        (0.75, _restart_home_assistant),
+        (0.02, _restart_home_assistant),
     ]
-    for at in (rng.uniform(0, _EVENING) for _ in range(_COMMANDS)):
+    for at in (rng.uniform(0, _EVENING) for _ in range(month.commands)):
         if _LOCKED <= at <= _UNLOCKED:
             continue
         forward = rng.choice(others)
