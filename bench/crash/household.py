@@ -27,6 +27,10 @@ _OPTIONS_FLOW = f"{_CONFIG}/options/flow"
 _SHORTEST_LEASE = 120
 
 
+# Home Assistant writes its entries a second after they were changed.
+_KEPT_AFTER = 1.2
+
+
 class ChangeRefusedError(Exception):
     """Home Assistant did not take a change that was filled in as it should be."""
 
@@ -140,10 +144,12 @@ class Household:
             self._entries[router].disabled = disabled
 
     async def enable_all(self) -> None:
-        """Enable what is disabled, and wait until it is loaded."""
-        for router, entry in enumerate(self._entries):
-            if entry.disabled:
-                await self.disable(router, disabled=False)
+        """Enable what is disabled, and wait until a kill does not undo that."""
+        disabled = [router for router, entry in enumerate(self._entries) if entry.disabled]
+        for router in disabled:
+            await self.disable(router, disabled=False)
+        if disabled:
+            await asyncio.sleep(_KEPT_AFTER)
 
     async def set_options(self, router: int, number: int) -> None:
         """Change how often a router is looked at, and its lease."""

@@ -1,7 +1,7 @@
 """The storms of calls and the instants of the kills, as plans: nothing runs here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from random import Random
 
@@ -100,7 +100,9 @@ def plan(  # noqa: PLR0913  all that a storm depends on
         key=lambda call: call.at,
     )
     kill = _kill(rng, lasts, len(calls), lease)
-    changes = [_change(rng, lasts, routers) for _ in range(rng.randint(*_CHANGES))]
+    changes = [
+        change for _ in range(rng.randint(*_CHANGES)) for change in _changes(rng, lasts, routers)
+    ]
     return Storm(calls=calls, changes=changes, kill=kill, lasts=lasts)
 
 
@@ -124,14 +126,19 @@ def _call(rng: Random, lasts: float, forwards: int, longest: float) -> PlannedCa
     )
 
 
-def _change(rng: Random, lasts: float, routers: int) -> PlannedChange:
-    return PlannedChange(
-        at=rng.uniform(0, lasts),
+def _changes(rng: Random, lasts: float, routers: int) -> Sequence[PlannedChange]:
+    change = PlannedChange(
+        # Rather early: the kill may come at any time.
+        at=rng.uniform(0, lasts / 2),
         kind=rng.choice(list(Change)),
         router=rng.randrange(routers),
         forward=rng.randrange(1000),
         number=rng.randrange(1000),
     )
+    if change.kind is not Change.TOGGLE:
+        return [change]
+    # Soon enabled again, or there would be little to kill.
+    return [change, replace(change, at=change.at + rng.uniform(0.1, 0.6))]
 
 
 def _kill(rng: Random, lasts: float, calls: int, lease: float) -> Kill:

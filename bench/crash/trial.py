@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -237,7 +237,6 @@ class Trial:
             if kept != before.get(id_):
                 self._note(kept, f"on the disk it is {kept}, not {before.get(id_)}")
                 moving.add(id_)
-        self._busy.clear()
         self._moving = dict.fromkeys(moving, inf)
 
     async def _change(
@@ -254,10 +253,9 @@ class Trial:
                 made = await self._make(planned)
         except ConnectionError, RuntimeError, aiohttp.ClientConnectionError:
             self.result.lost += 1
-        except CommandError, ChangeRefusedError, aiohttp.ClientResponseError:
-            if not struck.is_set():
-                raise
-            self.result.lost += 1
+        except (CommandError, ChangeRefusedError, aiohttp.ClientResponseError) as error:
+            # Another change of the same entry was under way.
+            self.result.refused[f"{what} ({error})"[:120]] += 1
         except TimeoutError:
             self._found(f"{what} was not answered within {ANSWERED_WITHIN} s")
         else:
@@ -288,18 +286,26 @@ class Trial:
         return True
 
     async def _toggle(self, router: int) -> None:
-        self._busy.add(router)
-        if self._household.is_disabled(router):
-            await self._household.disable(router, disabled=False)
-        else:
+        with self._alone(router):
+            if self._household.is_disabled(router):
+                await self._household.disable(router, disabled=False)
+                return
             async with self._closing(self._household.of(router), "router disabled"):
                 await self._household.disable(router, disabled=True)
-        self._busy.discard(router)
 
     async def _delete(self, forward: Forward) -> None:
-        self._busy.add(forward.id)
-        async with self._closing([forward], "deleted"):
-            await self._household.delete(forward)
+        with self._alone(forward.id):
+            async with self._closing([forward], "deleted"):
+                await self._household.delete(forward)
+
+    @contextmanager
+    def _alone(self, what: object) -> Iterator[None]:
+        """Let nobody else change this router or forward meanwhile."""
+        self._busy.add(what)
+        try:
+            yield
+        finally:
+            self._busy.discard(what)
 
     @asynccontextmanager
     async def _closing(self, forwards: Sequence[Forward], what: str) -> AsyncIterator[None]:
@@ -310,7 +316,7 @@ class Trial:
             self._note(forward, f"{what}: sent")
         try:
             yield
-        except ConnectionError, RuntimeError, aiohttp.ClientError:
+        except ConnectionError, RuntimeError, aiohttp.ClientError, CommandError:
             for id_, call in calls.items():
                 self._accounts[id_].lose(call, time.time())
             raise
@@ -323,12 +329,13 @@ class Trial:
 
     async def _edit(self, forward: Forward, number: int) -> None:
         edited = self._household.edited(forward, number)
-        self._busy.add(forward.id)
         self._moving[forward.id] = inf
         self._note(forward, f"becomes {edited}")
-        await self._household.edit(edited)
-        self._busy.discard(forward.id)
-        self._moving[forward.id] = time.time() + MOVES_WITHIN
+        try:
+            with self._alone(forward.id):
+                await self._household.edit(edited)
+        finally:
+            self._moving[forward.id] = time.time() + MOVES_WITHIN
         self._note(forward, "has become that")
         self._check_in(MOVES_WITHIN + 0.1, edited)
 
