@@ -21,8 +21,9 @@ def main() -> int:
     logging.basicConfig(level=logging.ERROR)
     began = time.perf_counter()
 
-    def tell(_: Day) -> None:
-        print(".", end="", flush=True)
+    def tell(day: Day) -> None:
+        # The table comes at the end, which is some minutes away.
+        print(f"{time.perf_counter() - began:.0f} s: {day}", flush=True)
 
     with virtual_clock() as runner:
         days = runner.run(live(month, tell))

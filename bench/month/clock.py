@@ -20,7 +20,7 @@ BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 
 # A packet on loopback is there at once, unless the machine is busy: so long is waited for one
 # after the last that came, in seconds, before the time jumps.
-_SILENCE = 0.002
+_SILENCE = 0.001
 
 
 class _Wall(Protocol):
