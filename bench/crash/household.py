@@ -27,6 +27,9 @@ _OPTIONS_FLOW = f"{_CONFIG}/options/flow"
 _SHORTEST_LEASE = 120
 
 
+# What is added or edited closes after so many seconds at least.
+SHORTEST_OWN = 5
+
 # Home Assistant writes its entries a second after they were changed.
 _KEPT_AFTER = 1.2
 
@@ -170,7 +173,7 @@ class Household:
             router=router,
             port=port,
             protocols=("TCP", "UDP") if number % 4 == 1 else ("TCP",),
-            close_after=inf if number % 5 == 0 else 5 + number % 20,
+            close_after=inf if number % 5 == 0 else SHORTEST_OWN + number % 20,
             taken=False,
         )
         async with self._changing(router):
@@ -193,7 +196,7 @@ class Household:
             case 1:
                 return replace(forward, port=self._free_port(), taken=False)
             case _:
-                return replace(forward, close_after=5 + number % 20)
+                return replace(forward, close_after=SHORTEST_OWN + number % 20)
 
     async def edit(self, forward: Forward) -> None:
         """Let the forward of this id become this one."""

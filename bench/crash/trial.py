@@ -19,7 +19,7 @@ from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter
 
 from ..home import Forward, Home, furnished, own_address
 from .book import CLOSED, EARLY, LATE, Account, Call, Promise
-from .household import ChangeRefusedError, Household
+from .household import SHORTEST_OWN, ChangeRefusedError, Household
 from .storm import Blow, Change, Kind, PlannedCall, PlannedChange, Storm, plan
 
 # Where all forwards lead, and no mapping of others.
@@ -363,6 +363,10 @@ class Trial:
         self._check(forward)
         now = time.time()
         domain, service, data, promise = _action(planned, forward, now)
+        if planned.kind is Kind.SWITCH_ON:
+            # It never shortens what remains.
+            latest = max(promise.latest, account.latest)
+            promise = Promise(earliest=promise.earliest, latest=latest)
         call = account.send(promise, now)
         self._note(forward, f"{service} {data or ''} sent")
         self.result.calls += 1
@@ -370,14 +374,15 @@ class Trial:
             # The kill is in a later round of the loop: this one has been sent by then.
             asyncio.get_running_loop().call_soon(sending)
             async with asyncio.timeout(ANSWERED_WITHIN):
-                answer = await self._home.ha.command(
-                    "call_service",
-                    domain=domain,
-                    service=service,
-                    service_data=data,
-                    target={"entity_id": forward.switch},
-                    return_response=service == "open",
-                )
+                with self._perhaps_edited(planned, forward, call):
+                    answer = await self._home.ha.command(
+                        "call_service",
+                        domain=domain,
+                        service=service,
+                        service_data=data,
+                        target={"entity_id": forward.switch},
+                        return_response=service == "open",
+                    )
         except ConnectionError, RuntimeError, aiohttp.ClientError:
             account.lose(call, time.time())
             self.result.lost += 1
@@ -396,6 +401,18 @@ class Trial:
                 self._note(forward, f"{service} answered, perhaps for nothing")
             else:
                 self._answered(forward, account, call, answer)
+
+    @contextmanager
+    def _perhaps_edited(self, planned: PlannedCall, forward: Forward, call: Call) -> Iterator[None]:
+        """Call for the forward's own time, which may be edited before or meanwhile."""
+        was_moving = self._is_moving(forward, time.time())
+        try:
+            yield
+        finally:
+            is_own = planned.kind in (Kind.OPEN, Kind.SWITCH_ON)
+            if is_own and (was_moving or self._is_moving(forward, time.time())):
+                earliest = call.sent + min(SHORTEST_OWN, forward.close_after)
+                call.promise = Promise(earliest=earliest, latest=inf)
 
     def _was_calm(self, forward: Forward, since: float) -> bool:
         """Return whether a forward could be called all the time."""
