@@ -63,8 +63,8 @@ class Day:
 
 
 # How each figure of `Day` is called, and how much more than on the first day is no growth. The
-# allocator gives memory back as it likes, and caches of Home Assistant fill up for some days: a leak
-# that is small beside them shows in the objects of ours, in timers or in listeners.
+# allocator gives memory back as it likes, and caches of Home Assistant fill up for some days: a
+# leak that is small beside them shows in the objects of ours, in timers or in listeners.
 FIGURES: dict[str, tuple[str, Tolerance]] = {
     "memory": ("MB of memory", Tolerance(share=0.04, number=2)),
     "objects": ("objects", Tolerance(share=0.02)),
