@@ -1,7 +1,7 @@
 """All measurements in one run: `scripts/bench [--quick] [PART]...`.
 
-Prints a table for each part, and at the end each target with what came of it. Nothing fails because
-of a target.
+Prints a table for each part, and at the end each target with what came of it. The exit code is 1 if
+anything has grown in a month; nothing fails because of another target.
 """
 
 import argparse
@@ -31,6 +31,9 @@ def say(text: str) -> None:
     """Print at once: a run takes minutes."""
     print(text, flush=True)
 
+
+# The target that has to be met.
+NOTHING_GROWS = "nothing grows in a month after its first day"
 
 type Measure = Callable[[RouterUnderTest, HomeNetwork | None, int], Awaitable[list[Target]]]
 """Measures on a router, in its network if it has one of its own, in so many rounds."""
@@ -97,14 +100,29 @@ async def bench_scale(*, quick: bool) -> list[Target]:
     return scale.targets(measured)
 
 
+async def bench_month(*, quick: bool) -> list[Target]:
+    """Live through a month in a process of its own: its clock and its memory are measured."""
+    # A day in quarters, each with all that a day has: from one alone nothing could be told.
+    days = ("--days", "4", "--hours", "6") if quick else ()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.month", *days)
+    try:
+        code = await process.wait()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    return [Target(what=NOTHING_GROWS, value=f"exit code {code}", met=code == 0)]
+
+
 PARTS = {
     "protocol": bench_protocol,
     "switch": bench_switch,
     "scale": bench_scale,
+    "month": bench_month,
 }
 
 
-async def run(parts: Iterable[str], *, quick: bool) -> None:
+async def run(parts: Iterable[str], *, quick: bool) -> list[Target]:
     """Run the parts one after the other, and compare with the targets at the end."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  a coroutine of asyncio.run always runs in one
@@ -119,10 +137,11 @@ async def run(parts: Iterable[str], *, quick: bool) -> None:
     say("\nTargets\n")
     for target in found:
         say(f"{target}")
+    return found
 
 
 def main() -> int:
-    """Run from the command line; 130 when it was interrupted."""
+    """Run from the command line; 1 when something grows, 130 when it was interrupted."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a minute")
@@ -130,8 +149,8 @@ def main() -> int:
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
-        asyncio.run(run(arguments.parts or PARTS, quick=arguments.quick))
-        return 0
+        found = asyncio.run(run(arguments.parts or PARTS, quick=arguments.quick))
+        return int(any(target.what == NOTHING_GROWS and not target.met for target in found))
     return 130
 
 

@@ -2,13 +2,13 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -50,7 +50,7 @@ class Forward:
     @property
     def switch(self) -> str:
         """The entity id."""
-        return f"switch.{self.id}"
+        return f"switch.{self.name}"
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -79,6 +79,25 @@ class Forward:
             "unique_id": None,
         }
 
+    @classmethod
+    def stored(cls, subentry: Mapping[str, Any], router: int, *, taken: bool) -> Self:
+        """Return the forward that Home Assistant has stored as this."""
+        data = subentry["data"]
+        protocol = data["protocol"].upper()
+        return cls(
+            id=subentry["subentry_id"],
+            name=subentry["title"],
+            router=router,
+            port=int(data["external_ports"]),
+            protocols=("TCP", "UDP") if protocol == "BOTH" else (protocol,),
+            close_after=inf
+            if data.get("until_closed")
+            else timedelta(**data["close_after"]).total_seconds(),
+            taken=taken,
+            internal_host=data["internal_host"],
+            internal_port=int(data["internal_ports"]),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Home:
@@ -93,8 +112,12 @@ class Home:
 
     def rows(self, forward: Forward) -> list[VirtualMapping]:
         """Return what the router holds of a forward."""
-        wan = self.routers[forward.router].wans[0]
-        return [row for key in forward.keys if (row := wan.find(key)) and not self._is_foreign(row)]
+        return self.rows_of(forward.router, forward.keys)
+
+    def rows_of(self, router: int, keys: Iterable[Key]) -> list[VirtualMapping]:
+        """Return what a router holds of ours on these keys."""
+        wan = self.routers[router].wans[0]
+        return [row for key in keys if (row := wan.find(key)) and not self._is_foreign(row)]
 
     def own_rows(self) -> dict[int, set[Key]]:
         """Return the keys of all rows that are not others', by router."""
@@ -114,7 +137,7 @@ class Home:
         """Return the openings that are on Home Assistant's disk, by forward."""
         openings: dict[str, dict[str, Any]] = {}
         for index in range(len(self.routers)):
-            path = self.config / ".storage" / f"{DOMAIN}.{_entry_id(index)}"
+            path = self.config / ".storage" / f"{DOMAIN}.{entry_id(index)}"
             if path.exists():
                 stored = json.loads(path.read_text())
                 openings |= {opening["forward"]["id"]: opening for opening in stored["openings"]}
@@ -235,7 +258,7 @@ async def stored_entry(
         "disabled_by": None,
         "discovery_keys": {},
         "domain": DOMAIN,
-        "entry_id": _entry_id(index),
+        "entry_id": entry_id(index),
         "minor_version": 1,
         "modified_at": LONG_AGO,
         "options": options,
@@ -249,5 +272,6 @@ async def stored_entry(
     }
 
 
-def _entry_id(index: int) -> str:
+def entry_id(index: int) -> str:
+    """Return the id of the config entry of a router."""
     return f"router{index}"

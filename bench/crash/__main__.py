@@ -50,10 +50,12 @@ def report(result: Result, seconds: float) -> str:
     """Return the result as people read it."""
     caught = "\n".join(f"  {count:5}  {what}" for what, count in result.caught.most_common())
     refused = ", ".join(f"{count} {what}" for what, count in result.refused.most_common())
+    changes = ", ".join(f"{count} {what}" for what, count in result.changes.most_common())
     return f"""\
 {result.kills} kills in {seconds:.0f} s
 {result.calls} calls, {result.openings} openings and extensions promised, \
 {result.lost} under way when Home Assistant died
+changes of the house: {changes or "none"}
 {result.rows_opened} rows opened; {result.closed_by_lease} closed by their lease, \
 {result.closed_by_home_assistant} by Home Assistant
 {result.promises} times compared with what was promised

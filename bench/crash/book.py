@@ -51,6 +51,9 @@ class Account:
     """
 
     _possible: list[Call] = field(default_factory=lambda: [Call(CLOSED, -inf, -inf)])
+    # What it was before the house was changed so that it closes, and until when a kill undoes that.
+    _before: list[Call] = field(default_factory=list)
+    _undone_until: float = -inf
 
     def send(self, promise: Promise, now: float) -> Call:
         """Note a call before it is sent."""
@@ -61,11 +64,37 @@ class Account:
     def answer(self, call: Call, promise: Promise, now: float) -> None:
         """Note that it was carried out, and what exactly was promised."""
         call.promise, call.ended = promise, now
-        self._possible = [other for other in self._possible if other.ended >= call.sent]
+        if call in self._possible:
+            self._possible = [other for other in self._possible if other.ended >= call.sent]
+            self._before = []
 
     def refuse(self, call: Call) -> None:
         """Note that it changed nothing."""
-        self._possible.remove(call)
+        self._possible = [other for other in self._possible if other is not call]
+        self._before = [other for other in self._before if other is not call]
+
+    def close(self, now: float, by: float) -> None:
+        """Note that the house was changed so that it is closed by then, whatever was called before.
+
+        Home Assistant writes such a change to the disk a second later: killed
+        meanwhile, it may have forgotten it, and have closed the port or not.
+        """
+        undoable = self._before if now < self._undone_until else []
+        self._before, self._undone_until = undoable + self._possible, by
+        self._possible = [Call(Promise(earliest=-inf, latest=by - LATE), -inf, -inf)]
+
+    def die(self, now: float) -> None:
+        """Note that Home Assistant was killed."""
+        if now < self._undone_until:
+            self._possible = self._before + self._possible
+        self._before, self._undone_until = [], -inf
+
+    def may_be_closed(self) -> None:
+        """Note that it was killed while a mapping was moved, which may be closed and not yet made.
+
+        See *What remains* in docs/reliability.md.
+        """
+        self._possible = [*self._possible, Call(CLOSED, -inf, -inf)]
 
     def lose(self, call: Call, now: float) -> None:
         """Note that Home Assistant died in it; if it counts a duration, it began before that."""
@@ -75,6 +104,7 @@ class Account:
     def settle(self, promise: Promise) -> None:
         """Take what a new Home Assistant found, once it was seen to be possible."""
         self._possible = [Call(promise, -inf, -inf)]
+        self._before = []
 
     @property
     def promises(self) -> list[Promise]:

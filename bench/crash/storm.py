@@ -1,7 +1,7 @@
 """The storms of calls and the instants of the kills, as plans: nothing runs here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from random import Random
 
@@ -9,6 +9,9 @@ from random import Random
 _OPEN, _SWITCH_ON, _CLOSE = 6, 1, 2
 _CALLS_PER_SECOND = 40
 _SHORTEST_OPENING = 2.0
+
+# A storm has so many changes of the house, at least and at most: each reloads a router.
+_CHANGES = (2, 6)
 
 
 class Kind(Enum):
@@ -31,6 +34,30 @@ class PlannedCall:
     kind: Kind
     seconds: float
     """How long an opening lasts; of no meaning for the others."""
+
+
+class Change(Enum):
+    """What is changed in the house meanwhile."""
+
+    RELOAD = auto()
+    TOGGLE = auto()
+    """A router is disabled, or enabled again."""
+    OPTIONS = auto()
+    ADD = auto()
+    EDIT = auto()
+    DELETE = auto()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedChange:
+    """One change of a router or of a forward, `at` seconds after the storm began."""
+
+    at: float
+    kind: Change
+    router: int
+    forward: int
+    number: int
+    """What an edit or an option becomes depends on it."""
 
 
 class Blow(Enum):
@@ -57,11 +84,14 @@ class Storm:
     """One round of a trial."""
 
     calls: Sequence[PlannedCall]
+    changes: Sequence[PlannedChange]
     kill: Kill
     lasts: float
 
 
-def plan(seed: int, number: int, forwards: int, *, longest: float, lease: float) -> Storm:
+def plan(  # noqa: PLR0913  all that a storm depends on
+    seed: int, number: int, forwards: int, *, routers: int, longest: float, lease: float
+) -> Storm:
     """Return the storm of this number: the same for the same seed."""
     rng = Random(f"{seed}/{number}")  # noqa: S311  chance that can be repeated
     lasts = rng.uniform(1.0, 3.0)
@@ -69,7 +99,11 @@ def plan(seed: int, number: int, forwards: int, *, longest: float, lease: float)
         (_call(rng, lasts, forwards, longest) for _ in range(int(lasts * _CALLS_PER_SECOND))),
         key=lambda call: call.at,
     )
-    return Storm(calls=calls, kill=_kill(rng, lasts, len(calls), lease), lasts=lasts)
+    kill = _kill(rng, lasts, len(calls), lease)
+    changes = [
+        change for _ in range(rng.randint(*_CHANGES)) for change in _changes(rng, lasts, routers)
+    ]
+    return Storm(calls=calls, changes=changes, kill=kill, lasts=lasts)
 
 
 def _call(rng: Random, lasts: float, forwards: int, longest: float) -> PlannedCall:
@@ -90,6 +124,21 @@ def _call(rng: Random, lasts: float, forwards: int, longest: float) -> PlannedCa
         # Many short ones: they become due during a storm, a kill or a start.
         seconds=round(_SHORTEST_OPENING + (longest - _SHORTEST_OPENING) * rng.random() ** 2, 3),
     )
+
+
+def _changes(rng: Random, lasts: float, routers: int) -> Sequence[PlannedChange]:
+    change = PlannedChange(
+        # Rather early: the kill may come at any time.
+        at=rng.uniform(0, lasts / 2),
+        kind=rng.choice(list(Change)),
+        router=rng.randrange(routers),
+        forward=rng.randrange(1000),
+        number=rng.randrange(1000),
+    )
+    if change.kind is not Change.TOGGLE:
+        return [change]
+    # Soon enabled again, or there would be little to kill.
+    return [change, replace(change, at=change.at + rng.uniform(0.1, 0.6))]
 
 
 def _kill(rng: Random, lasts: float, calls: int, lease: float) -> Kill:

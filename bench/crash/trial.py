@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,9 +17,13 @@ import aiohttp
 from lab.home_assistant import CommandError
 from lab.virtual_router import Quirk, VirtualMapping, VirtualRouter
 
-from ..home import Forward, Home, Key, furnished, own_address
-from .book import CLOSED, EARLY, Account, Call, Promise
-from .storm import Blow, Kind, PlannedCall, Storm, plan
+from ..home import Forward, Home, furnished, own_address
+from .book import CLOSED, EARLY, LATE, Account, Call, Promise
+from .household import SHORTEST_OWN, ChangeRefusedError, Household
+from .storm import Blow, Change, Kind, PlannedCall, PlannedChange, Storm, plan
+
+# Where all forwards lead, and no mapping of others.
+OWN_TARGET = "127.0.0.5"
 
 # A call that takes longer than this while Home Assistant runs is a bug.
 ANSWERED_WITHIN = 20.0
@@ -29,6 +33,12 @@ SETTLED_WITHIN = 2.0
 
 # What ran out while Home Assistant was dead is not made again for so short a time.
 NOT_WORTH_IT = 6.0
+
+# What follows from a change of the house is done so soon: a second, and the requests that it takes.
+FOLLOWS_WITHIN = LATE + 1.0
+
+# A forward that was edited is moved so soon: the entry is reloaded first.
+MOVES_WITHIN = 4.0
 
 # Around a deadline nobody can say from outside what is right.
 UNSURE = 1.5
@@ -40,8 +50,10 @@ class Result:
 
     kills: int = 0
     calls: int = 0
+    changes: Counter[str] = field(default_factory=Counter)
+    """Changes of routers and forwards that were answered."""
     lost: int = 0
-    """Calls that were under way when Home Assistant died."""
+    """Calls and changes that were under way when Home Assistant died."""
     openings: int = 0
     """Calls to open that were answered, extensions included."""
     rows_opened: int = 0
@@ -75,12 +87,16 @@ class Trial:
         self._lease = lease
         self._say = say
         self._home: Home
+        self._household: Household
         self._accounts: dict[str, Account] = {}
-        self._by_key: dict[tuple[int, Key], Forward] = {}
         self._history: dict[str, list[str]] = {}
         self._started = 0.0
         # When Home Assistant was last seen to run; inf while it does not.
         self._ready = inf
+        # Until when a forward that was edited may be on its way.
+        self._moving: dict[str, float] = {}
+        # Forwards that are being edited or deleted, and routers that are being toggled.
+        self._busy: set[object] = set()
         # Forwards whose lease has run out while Home Assistant was dead.
         self._ran_out: set[str] = set()
         self._on_row: Callable[[], None] = lambda: None
@@ -102,26 +118,39 @@ class Trial:
             close_after=int(self._longest / 2),
         ) as home:
             self._home = home
-            for forward in home.forwards:
-                self._accounts[forward.id] = Account()
-                self._history[forward.id] = []
-                self._by_key |= {(forward.router, key): forward for key in forward.keys}
+            self._household = Household(home)
+            self._meet_forwards()
             try:
                 await self._rounds(kills)
             finally:
                 # The routers are switched off now, which closes everything.
-                self._by_key.clear()
+                self._household.owners.clear()
         return self.result
+
+    def _meet_forwards(self) -> None:
+        """Begin an account for each forward that is new."""
+        for id_ in self._household.forwards.keys() - self._accounts.keys():
+            self._accounts[id_] = Account()
+            self._history[id_] = []
 
     async def _rounds(self, kills: int) -> None:
         await self._start()
         for number in range(kills):
-            storm = plan(self._seed, number, self._count, longest=self._longest, lease=self._lease)
+            storm = plan(
+                self._seed,
+                number,
+                self._count,
+                routers=len(self._home.routers),
+                longest=self._longest,
+                lease=self._lease,
+            )
             await self._storm(storm)
             await asyncio.sleep(storm.kill.dead_for)
             await self._start()
             await asyncio.sleep(SETTLED_WITHIN)
             self._inspect()
+            # A router that stays disabled would have no more storms; none opens by being enabled.
+            await self._household.enable_all()
             own = self._home.own_rows()
             self._say(
                 f"{number + 1:3} killed {storm.kill.blow.name.lower():5}"
@@ -134,18 +163,22 @@ class Trial:
         self._started = time.time()
         await self._home.ha.start()
         # One connection for all calls, and none of them waits for it.
-        await self._home.ha.command("get_config")
+        await self._household.listen()
         self._ready = time.time()
+        self._moving = dict.fromkeys(self._moving, self._ready + SETTLED_WITHIN)
         self._note_all("ready")
 
     async def _storm(self, storm: Storm) -> None:
         """Call, and kill in the middle of it."""
         struck = asyncio.Event()
+        struck_at = inf
         blows = Counter[Blow]()
 
         def strike() -> None:
             if not struck.is_set():
                 struck.set()
+                nonlocal struck_at
+                struck_at = time.time()
                 self._ready = inf
                 self._note_all("killed")
                 # Eagerly: the signal is sent before this returns.
@@ -166,6 +199,10 @@ class Trial:
             asyncio.create_task(self._call(planned, struck, lambda: blow(Blow.CALL)))
             for planned in storm.calls
         ]
+        calls += [
+            asyncio.create_task(self._change(planned, struck, lambda: blow(Blow.CALL)))
+            for planned in storm.changes
+        ]
         with suppress(TimeoutError):
             async with asyncio.timeout(storm.lasts + 1):
                 await struck.wait()
@@ -179,7 +216,140 @@ class Trial:
             elif error := call.exception():
                 raise error
         self.result.kills += 1
+        self._find_what_was_kept(struck_at)
         self._note_what_was_caught()
+
+    def _find_what_was_kept(self, died_at: float) -> None:
+        """Take what is on the disk: a change of the house may be undone by the kill."""
+        before = dict(self._household.forwards)
+        self._household.read_disk()
+        self._meet_forwards()
+        moving = {id_ for id_, until in self._moving.items() if died_at < until}
+        for id_, account in self._accounts.items():
+            account.die(died_at)
+            if id_ in moving:
+                account.may_be_closed()
+            kept = self._household.forwards.get(id_)
+            if kept is None or self._household.is_disabled(kept.router):
+                # It closes what is still open of it, and opens nothing.
+                account.settle(CLOSED)
+                continue
+            if kept != before.get(id_):
+                self._note(kept, f"on the disk it is {kept}, not {before.get(id_)}")
+                moving.add(id_)
+        self._moving = dict.fromkeys(moving, inf)
+
+    async def _change(
+        self, planned: PlannedChange, struck: asyncio.Event, sending: Callable[[], None]
+    ) -> None:
+        """Change the house."""
+        await asyncio.sleep(planned.at)
+        if struck.is_set():
+            return
+        asyncio.get_running_loop().call_soon(sending)
+        what = planned.kind.name.lower()
+        try:
+            async with asyncio.timeout(ANSWERED_WITHIN):
+                made = await self._make(planned)
+        except ConnectionError, RuntimeError, aiohttp.ClientConnectionError:
+            self.result.lost += 1
+        except (CommandError, ChangeRefusedError, aiohttp.ClientResponseError) as error:
+            # Another change of the same entry was under way.
+            self.result.refused[f"{what} ({error})"[:120]] += 1
+        except TimeoutError:
+            self._found(f"{what} was not answered within {ANSWERED_WITHIN} s")
+        else:
+            if made:
+                self.result.changes[what] += 1
+
+    async def _make(self, planned: PlannedChange) -> bool:
+        """Make a planned change; False for one that cannot be made now."""
+        household, router = self._household, planned.router
+        forwards = [forward for forward in household.of(router) if forward.id not in self._busy]
+        forward = forwards[planned.forward % len(forwards)]
+        match planned.kind:
+            case Change.RELOAD if not household.is_disabled(router):
+                await household.reload(router)
+            case Change.OPTIONS:
+                await household.set_options(router, planned.number)
+            case Change.TOGGLE if router not in self._busy:
+                await self._toggle(router)
+            case Change.ADD if len(household.forwards) < self._count:
+                await household.add(router, planned.number)
+                self._meet_forwards()
+            case Change.EDIT:
+                await self._edit(forward, planned.number)
+            case Change.DELETE:
+                await self._delete(forward)
+            case _:
+                return False
+        return True
+
+    async def _toggle(self, router: int) -> None:
+        with self._alone(router):
+            if self._household.is_disabled(router):
+                await self._household.disable(router, disabled=False)
+                return
+            async with self._closing(self._household.of(router), "router disabled"):
+                await self._household.disable(router, disabled=True)
+
+    async def _delete(self, forward: Forward) -> None:
+        with self._alone(forward.id):
+            async with self._closing([forward], "deleted"):
+                await self._household.delete(forward)
+
+    @contextmanager
+    def _alone(self, what: object) -> Iterator[None]:
+        """Let nobody else change this router or forward meanwhile."""
+        self._busy.add(what)
+        try:
+            yield
+        finally:
+            self._busy.discard(what)
+
+    @asynccontextmanager
+    async def _closing(self, forwards: Sequence[Forward], what: str) -> AsyncIterator[None]:
+        """Make a change of the house that closes these forwards."""
+        sent = time.time()
+        calls = {forward.id: self._accounts[forward.id].send(CLOSED, sent) for forward in forwards}
+        for forward in forwards:
+            self._note(forward, f"{what}: sent")
+        try:
+            yield
+        except ConnectionError, RuntimeError, aiohttp.ClientError, CommandError:
+            for id_, call in calls.items():
+                self._accounts[id_].lose(call, time.time())
+            raise
+        now = time.time()
+        for forward in forwards:
+            self._accounts[forward.id].close(now, now + FOLLOWS_WITHIN)
+            self._note(forward, f"{what}: answered")
+            # A little later than it is allowed: timers are not that exact.
+            self._check_in(FOLLOWS_WITHIN + 0.1, forward)
+
+    async def _edit(self, forward: Forward, number: int) -> None:
+        edited = self._household.edited(forward, number)
+        self._moving[forward.id] = inf
+        self._note(forward, f"becomes {edited}")
+        try:
+            with self._alone(forward.id):
+                await self._household.edit(edited)
+        finally:
+            self._moving[forward.id] = time.time() + MOVES_WITHIN
+        self._note(forward, "has become that")
+        self._check_in(MOVES_WITHIN + 0.1, edited)
+
+    def _check_in(self, seconds: float, forward: Forward) -> None:
+        """Check a forward after so long, if Home Assistant lives on until then."""
+        began = self._started
+        asyncio.get_running_loop().call_later(
+            seconds,
+            lambda: (
+                self._check(self._household.forwards.get(forward.id, forward))
+                if self._started == began
+                else None
+            ),
+        )
 
     async def _call(
         self, planned: PlannedCall, struck: asyncio.Event, sending: Callable[[], None]
@@ -187,11 +357,16 @@ class Trial:
         await asyncio.sleep(planned.at)
         if struck.is_set():
             return
-        forward = self._home.forwards[planned.forward]
+        forwards = list(self._household.forwards.values())
+        forward = forwards[planned.forward % len(forwards)]
         account = self._accounts[forward.id]
         self._check(forward)
         now = time.time()
         domain, service, data, promise = _action(planned, forward, now)
+        if planned.kind is Kind.SWITCH_ON:
+            # It never shortens what remains.
+            latest = max(promise.latest, account.latest)
+            promise = Promise(earliest=promise.earliest, latest=latest)
         call = account.send(promise, now)
         self._note(forward, f"{service} {data or ''} sent")
         self.result.calls += 1
@@ -199,14 +374,15 @@ class Trial:
             # The kill is in a later round of the loop: this one has been sent by then.
             asyncio.get_running_loop().call_soon(sending)
             async with asyncio.timeout(ANSWERED_WITHIN):
-                answer = await self._home.ha.command(
-                    "call_service",
-                    domain=domain,
-                    service=service,
-                    service_data=data,
-                    target={"entity_id": forward.switch},
-                    return_response=service == "open",
-                )
+                with self._perhaps_edited(planned, forward, call):
+                    answer = await self._home.ha.command(
+                        "call_service",
+                        domain=domain,
+                        service=service,
+                        service_data=data,
+                        target={"entity_id": forward.switch},
+                        return_response=service == "open",
+                    )
         except ConnectionError, RuntimeError, aiohttp.ClientError:
             account.lose(call, time.time())
             self.result.lost += 1
@@ -214,12 +390,34 @@ class Trial:
         except CommandError as error:
             account.refuse(call)
             self._note(forward, f"{service} refused: {error}")
-            self._refused(forward, error)
+            self._refused(forward, call, error)
         except TimeoutError:
             account.lose(call, time.time())
             self._violated(forward, f"{service} was not answered within {ANSWERED_WITHIN} s")
         else:
-            self._answered(forward, account, call, answer)
+            if domain == "switch" and not self._was_calm(forward, call.sent):
+                # Home Assistant passes over entities that are away in silence.
+                account.lose(call, time.time())
+                self._note(forward, f"{service} answered, perhaps for nothing")
+            else:
+                self._answered(forward, account, call, answer)
+
+    @contextmanager
+    def _perhaps_edited(self, planned: PlannedCall, forward: Forward, call: Call) -> Iterator[None]:
+        """Call for the forward's own time, which may be edited before or meanwhile."""
+        was_moving = self._is_moving(forward, time.time())
+        try:
+            yield
+        finally:
+            is_own = planned.kind in (Kind.OPEN, Kind.SWITCH_ON)
+            if is_own and (was_moving or self._is_moving(forward, time.time())):
+                earliest = call.sent + min(SHORTEST_OWN, forward.close_after)
+                call.promise = Promise(earliest=earliest, latest=inf)
+
+    def _was_calm(self, forward: Forward, since: float) -> bool:
+        """Return whether a forward could be called all the time."""
+        household = self._household
+        return household.exists(forward) and household.was_calm(forward.router, since)
 
     def _answered(self, forward: Forward, account: Account, call: Call, answer: Any) -> None:  # noqa: ANN401  any JSON
         now = time.time()
@@ -236,10 +434,13 @@ class Trial:
         self._note(forward, f"answered: {promise}")
         self._check(forward)
 
-    def _refused(self, forward: Forward, error: CommandError) -> None:
+    def _refused(self, forward: Forward, call: Call, error: CommandError) -> None:
         reason = error.translation_key or error.message
         self.result.refused[reason] += 1
         if forward.taken and reason == "port_conflict":
+            return
+        # Its entry was reloaded or disabled meanwhile, or the forward deleted.
+        if not self._was_calm(forward, call.sent):
             return
         # One that had to wait until its time was over.
         if reason != "in_the_past":
@@ -247,9 +448,12 @@ class Trial:
 
     def _changed(self, router: int, what: Literal["opened", "closed"], row: VirtualMapping) -> None:
         """Hear of a row that came or went, at the very moment."""
-        forward = self._by_key.get((router, row.key))
-        if forward is None or row.internal_host != "127.0.0.5":
+        if row.internal_host != OWN_TARGET:
             return
+        owner = self._household.owners.get((router, row.key))
+        if owner is None:
+            return
+        forward = self._forward(owner)
         now = time.time()
         expired = (
             row.expires is not None and asyncio.get_running_loop().time() >= row.expires - 0.01
@@ -265,6 +469,24 @@ class Trial:
             self._row_closed(forward, account, now, expired=expired)
         self._on_row()
 
+    def _forward(self, id_: str) -> Forward:
+        """Return a forward, also one that is gone."""
+        if forward := self._household.forwards.get(id_):
+            return forward
+        router, key = next(at for at, owner in self._household.owners.items() if owner == id_)
+        return Forward(
+            id=id_,
+            name=f"{id_}, which is gone",
+            router=router,
+            port=key[1],
+            protocols=("TCP", "UDP"),
+            close_after=inf,
+            taken=False,
+        )
+
+    def _is_moving(self, forward: Forward, now: float) -> bool:
+        return now < self._moving.get(forward.id, -inf)
+
     def _row_closed(self, forward: Forward, account: Account, now: float, *, expired: bool) -> None:
         if expired:
             self.result.closed_by_lease += 1
@@ -274,7 +496,7 @@ class Trial:
         excused = expired and now < self._ready + SETTLED_WITHIN
         if excused:
             self._ran_out.add(forward.id)
-        if account.must_be_open(now) and not excused:
+        if account.must_be_open(now) and not excused and not self._is_moving(forward, now):
             self._violated(forward, "closed though it should be open")
         if now <= account.latest or account.latest == -inf:
             return
@@ -291,48 +513,55 @@ class Trial:
         if now < self._ready + SETTLED_WITHIN:
             return
         account = self._accounts[forward.id]
-        rows = self._home.rows(forward)
+        rows, strays = self._home.rows(forward), self._household.strays(forward)
+        moving = self._is_moving(forward, now)
         self.result.promises += 1
         early = NOT_WORTH_IT if forward.id in self._ran_out else EARLY
-        if account.must_be_open(now, early) and len(rows) < len(forward.keys):
+        if account.must_be_open(now, early) and len(rows) < len(forward.keys) and not moving:
             self._violated(forward, "should be open and is not")
-        if rows and not account.may_be_open(now):
+        if strays and not moving:
+            self._violated(forward, f"is still open as it was before an edit: {strays}")
+        if (rows or strays) and not account.may_be_open(now):
             self._violated(forward, "should be closed and is not")
 
     def _inspect(self) -> None:
         """Compare router, ledger and promises after a start, when all has been brought in order."""
         ledger = self._home.ledger()
-        for forward in self._home.forwards:
+        for id_ in self._accounts.keys() - self._household.forwards.keys():
+            self._check(self._forward(id_))
+        for forward in self._household.forwards.values():
             self._check(forward)
-            account = self._accounts[forward.id]
-            opening = ledger.pop(forward.id, None)
-            deadline = _seconds(opening["deadline"]) if opening else -inf
-            if abs(account.latest - time.time()) < UNSURE or abs(deadline - time.time()) < UNSURE:
-                continue
-            if opening is None:
-                if account.must_be_open(time.time(), UNSURE):
-                    self._violated(forward, "not in the ledger")
-            elif not account.allows(deadline):
-                self._violated(forward, f"in the ledger until {deadline}, which nobody asked for")
-            if opening and opening["phase"] != "open":
-                self._violated(forward, f"still {opening['phase']} in the ledger")
-            left_to_end = forward.id in self._ran_out and deadline < time.time() + NOT_WORTH_IT
-            complete = len(self._home.rows(forward)) == len(forward.keys)
-            if bool(opening) != complete and not left_to_end:
-                self._violated(forward, f"ledger: {bool(opening)}, router: not so")
-            if not opening and self._home.rows(forward):
-                self._violated(forward, "open, and not in the ledger")
-            account.settle(Promise.until(deadline))
+            self._inspect_one(forward, ledger.pop(forward.id, None))
         if ledger:
             self._found(f"the ledger has what is no forward: {ledger}")
         self._check_foreign()
+
+    def _inspect_one(self, forward: Forward, opening: dict[str, Any] | None) -> None:
+        account = self._accounts[forward.id]
+        deadline = _seconds(opening["deadline"]) if opening else -inf
+        if abs(account.latest - time.time()) < UNSURE or abs(deadline - time.time()) < UNSURE:
+            return
+        if opening is None:
+            if account.must_be_open(time.time(), UNSURE):
+                self._violated(forward, "not in the ledger")
+        elif not account.allows(deadline):
+            self._violated(forward, f"in the ledger until {deadline}, which nobody asked for")
+        if opening and opening["phase"] != "open":
+            self._violated(forward, f"still {opening['phase']} in the ledger")
+        left_to_end = forward.id in self._ran_out and deadline < time.time() + NOT_WORTH_IT
+        complete = len(self._home.rows(forward)) == len(forward.keys)
+        if bool(opening) != complete and not left_to_end:
+            self._violated(forward, f"ledger: {bool(opening)}, router: not so")
+        if not opening and self._home.rows(forward):
+            self._violated(forward, "open, and not in the ledger")
+        account.settle(Promise.until(deadline))
 
     def _check_foreign(self) -> None:
         for before, now in zip(self._home.foreign, self._home.foreign_now(), strict=True):
             if before != now:
                 self._found(f"foreign mappings: {before}\nhave become {now}")
         for router, keys in self._home.own_rows().items():
-            if unknown := {key for key in keys if (router, key) not in self._by_key}:
+            if unknown := {key for key in keys if (router, key) not in self._household.owners}:
                 self._found(f"rows of nobody: {unknown}")
 
     async def _finish(self) -> None:
@@ -347,13 +576,13 @@ class Trial:
             await asyncio.sleep(remains)
         await asyncio.sleep(UNSURE)
         self._inspect()
-        for forward in self._home.forwards:
+        for forward in self._household.forwards.values():
             if bool(self._home.rows(forward)) != (self._accounts[forward.id].latest == inf):
                 self._violated(forward, "open or closed after all deadlines, and should not be")
         await asyncio.gather(
             *(
                 self._close(forward)
-                for forward in self._home.forwards
+                for forward in self._household.forwards.values()
                 if self._accounts[forward.id].latest == inf
             )
         )
@@ -372,7 +601,7 @@ class Trial:
         """Count in the middle of what Home Assistant died, as its disk and the router tell."""
         for forward_id, opening in self._home.ledger().items():
             if opening["phase"] != "open":
-                forward = next(f for f in self._home.forwards if f.id == forward_id)
+                forward = self._forward(forward_id)
                 rows = len(self._home.rows(forward))
                 where = {0: "none", len(forward.keys): "all"}.get(rows, "some")
                 self.result.caught[f"{opening['phase']}, {where} of its rows there"] += 1

@@ -20,6 +20,7 @@ async def test_killed_at_random_instants_of_a_storm(environment: Path, tmp_path:
     # It was not for want of anything to go wrong.
     assert result.kills == KILLS
     assert result.openings > KILLS
+    assert result.changes.total() > KILLS
     assert result.rows_opened > KILLS
     # A fast machine has little under way at a time, and a slow one makes few calls.
     assert result.lost
