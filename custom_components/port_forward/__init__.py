@@ -21,10 +21,11 @@ from .history import async_forget
 from .home import async_setup_home
 from .issues import async_withdraw_issues
 from .news import async_listen_for_news
+from .noting import async_is_noting
 from .openings import LedgerTooNewError, Reason
 from .reach.internet import async_take_back
 from .routers.errors import RouterError
-from .runtime import async_get_runtime, async_is_noting, async_remove_runtime, async_setup_runtimes
+from .runtime import async_get_runtime, async_remove_runtime, async_setup_runtimes
 from .services import async_setup_services
 
 PLATFORMS = (

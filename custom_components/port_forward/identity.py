@@ -22,6 +22,7 @@ from .const import CONF_DRIVER, CONF_WAN, DOMAIN
 from .devices.hosts import HostError, async_router_address
 from .discovery import async_gateways
 from .issues import async_ask_moved
+from .noting import noting
 from .openings import Ledger
 from .routers.errors import RouterError, UnconfirmedRouterError
 from .routers.ipv4 import mac_of
@@ -29,7 +30,7 @@ from .routers.model import RouterInfo
 from .routers.router import Router
 from .routers.transport import Transport
 from .routers.upnp import MAC, WAN, Identity, counterpart, describe, own_mac
-from .runtime import async_get_runtime, async_session, noting
+from .runtime import async_get_runtime, async_session
 
 UPNP: Final = "upnp"
 

@@ -49,6 +49,7 @@ _REASONS: Final = {
     Reason.WAN_CHANGED: "because another internet connection was chosen",
     Reason.HOME_ASSISTANT_STOPPED: "because Home Assistant stopped",
     Reason.NOT_RESTORED: "because the router had lost it and would not open it again",
+    Reason.LONG_AWAY: "because Home Assistant was away for long, or a backup was restored",
     Reason.NOT_SAVED: "because it could not be noted on the disk",
     Reason.LOCKDOWN: "because lockdown was turned on",
     Reason.ALL_CLOSED: "because all forwards were closed",

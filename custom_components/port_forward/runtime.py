@@ -8,9 +8,7 @@ attaches a coordinator and entities to them.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -54,26 +52,6 @@ from .routers.router import Router
 MOST_UNTOLD: Final = 2000
 
 _RUNNING: Final = (ConfigEntryState.LOADED, ConfigEntryState.SETUP_RETRY)
-
-
-# True while the integration itself notes something in an entry.
-_IS_NOTING: Final = ContextVar("is_noting", default=False)
-
-
-@contextmanager
-def noting() -> Iterator[None]:
-    """Change an entry in a way that is no reason to set it up again."""
-    token = _IS_NOTING.set(True)
-    try:
-        yield
-    finally:
-        _IS_NOTING.reset(token)
-
-
-@callback
-def async_is_noting() -> bool:
-    """Return whether the change of an entry is one that `noting` encloses."""
-    return _IS_NOTING.get()
 
 
 class RouterRuntime:

@@ -518,7 +518,7 @@ class Keeper:
 
     async def _renew(self, forward_id: str) -> None:
         """Renew the lease of a forward, if it is open still and not being closed."""
-        with suppress(StoppedError):
+        with suppress(StoppedError, HomeAssistantError):
             async with self._do.turn_to_open(forward_id):
                 opening = self._ledger.openings.get(forward_id)
                 if opening is None or opening.phase is not Phase.OPEN:

@@ -133,7 +133,8 @@ class Operations:
     async def turn_to_open(self, forward_id: str) -> AsyncIterator[None]:
         """Wait for the turn to open or renew a forward.
 
-        Raises StoppedError if it is closed before.
+        Raises StoppedError if it is closed before, and HomeAssistantError if
+        nothing may be opened any more.
         """
         waiting = _Waiting(forward_id)
         self._waiting.append(waiting)
@@ -144,6 +145,7 @@ class Operations:
             finally:
                 self._waiting.remove(waiting)
             if waiting.is_stopped:
+                self._check_may_open()  # It says more.
                 raise StoppedError
             yield
 

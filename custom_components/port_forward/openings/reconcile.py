@@ -191,7 +191,8 @@ class Reconciler:
             while self._unsettled:
                 forward_id = next(iter(self._unsettled))
                 del self._unsettled[forward_id]
-                with suppress(StoppedError):  # It is closed in the place of that.
+                # It is closed in the place of that.
+                with suppress(StoppedError, HomeAssistantError):
                     async with self._do.turn_to_open(forward_id):
                         # By what is known now: a look may be newer than the one that began this.
                         if opening := self._ledger.openings.get(forward_id):

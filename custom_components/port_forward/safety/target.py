@@ -15,8 +15,8 @@ from homeassistant.helpers import device_registry as dr
 from ..const import CONF_ACCEPTED_TARGETS
 from ..devices.hosts import HostError, Hosts, is_name
 from ..forwards import ForwardSettings
+from ..noting import noting
 from ..routers.addresses import own_address
-from ..runtime import noting
 
 
 class Target(StrEnum):
