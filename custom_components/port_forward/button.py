@@ -10,8 +10,8 @@ from .coordinator import PortForwardConfigEntry
 from .entity import RouterEntity, translated_errors
 from .openings import Reason
 
-# Routers fail under parallel requests; one command at a time.
-PARALLEL_UPDATES = 1
+# The queue of the router sees to it that there is one request at a time (`routers/queue.py`).
+PARALLEL_UPDATES = 0
 
 
 async def async_setup_entry(

@@ -16,8 +16,9 @@ from .safety.exposure import async_guard_exposure
 from .safety.rights import async_check_may_open, async_is_for_admins
 from .safety.risk import async_is_on_router, risks_of
 
-# Routers fail under parallel requests; one command at a time.
-PARALLEL_UPDATES = 1
+# Not one after the other, or what is to be closed would wait for what is being opened. The queue
+# of the router sees to it that there is one request at a time (`routers/queue.py`).
+PARALLEL_UPDATES = 0
 
 # In the options of the lockdown switch in the entity registry: it has got its alias.
 _NAMED: Final = "named"
@@ -101,10 +102,8 @@ class LockdownSwitch(RouterEntity, SwitchEntity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Let it be called by its name alone, and never wait."""
+        """Let it be called by its name alone."""
         await super().async_added_to_hass()
-        # Not for what it is to stop: it would come after all that is to be opened.
-        self.parallel_updates = None
         registry = er.async_get(self.hass)
         entity = registry.entities[self.entity_id]
         # Once: whoever takes the alias away does not want it.

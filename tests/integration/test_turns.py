@@ -74,7 +74,7 @@ async def test_a_script_that_is_stopped_leaves_nothing_half_done(
     if action == "open":
         assert phases(hass, two) == ["open"]
         assert state_of(hass) == "on"
-        assert two.runtime_data.keeper._do._deadlines._deadlines
+        assert two.runtime_data.keeper._schedule._deadlines
     else:
         assert phases(hass, two) == []
         assert state_of(hass) == "off"

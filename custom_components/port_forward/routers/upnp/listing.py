@@ -77,15 +77,14 @@ async def _walk(wan: WanConnection, learned: MutableMapping[str, str]) -> tuple[
     for index, is_again in _indices(wan):
         if asyncio.get_running_loop().time() - began > _LONGEST_WALK:
             return tuple(rows)
+        deleted = wan.deleted
         try:
             row = await wan.entry(index)
         except ProtocolError as error:
-            if isinstance(error, UpnpFault) and error.code in _END_CODES:
-                break
-            if failed_before:
-                if index == 1 and isinstance(error, UpnpFault):
-                    # Not an end but a refusal from the start: it lists nothing.
-                    learned[LISTING] = Listing.NONE
+            if wan.deleted != deleted:
+                continue  # The list became shorter before it was asked for that.
+            if _is_end(error) or failed_before:
+                _note_refusal(error, index, learned)
                 break
             failed_before = True
             continue
@@ -102,6 +101,16 @@ async def _walk(wan: WanConnection, learned: MutableMapping[str, str]) -> tuple[
     return tuple(rows)
 
 
+def _is_end(error: ProtocolError) -> bool:
+    return isinstance(error, UpnpFault) and error.code in _END_CODES
+
+
+def _note_refusal(error: ProtocolError, index: int, learned: MutableMapping[str, str]) -> None:
+    """Note a router that lists nothing: no end of the list, but a refusal from the start."""
+    if index == 1 and isinstance(error, UpnpFault) and not _is_end(error):
+        learned[LISTING] = Listing.NONE
+
+
 def _identity(row: PortMapping) -> str:
     return f"{row.key} {row.allowed_source} {row.target}"
 
@@ -109,11 +118,12 @@ def _identity(row: PortMapping) -> str:
 def _indices(wan: WanConnection) -> Iterator[tuple[int, bool]]:
     """Iterate over the indices to read, and whether one was read before.
 
-    What we close meanwhile leaves the list, and all rows behind it move up.
+    What we close meanwhile leaves the list, and all rows behind it move up:
+    before or after the request that was under way, so that one is asked for again.
     """
-    index, highest, deleted = -1, -1, wan.deleted
-    while index < _LAST_INDEX:
-        index = max(index + 1 - (wan.deleted - deleted), 0)
-        deleted = wan.deleted
+    index, highest, deleted = 0, -1, wan.deleted
+    while index <= _LAST_INDEX:
         yield index, index <= highest
         highest = max(highest, index)
+        moved, deleted = wan.deleted - deleted, wan.deleted
+        index = max(index - moved, 0) if moved else index + 1
