@@ -218,8 +218,7 @@ class PortForwardCoordinator(DataUpdateCoordinator[Snapshot]):
 
         Raises RouterError and HomeAssistantError.
         """
-        if forward_id not in self.config_entry.subentries:
-            raise HomeAssistantError(translation_domain=DOMAIN, translation_key="forward_deleted")
+        async_check_enabled(self.hass, self.config_entry, forward_id)
         forward = await self.async_forward(forward_id)
         opening = await self.keeper.open(forward, deadline=deadline, limit=limit)
         self.idle.note_asked(forward_id)

@@ -26,8 +26,11 @@ async def async_setup_home(hass: HomeAssistant) -> None:
 
 @callback
 def async_home(hass: HomeAssistant) -> str:
-    """Return what this Home Assistant is called in the tags on routers."""
-    return hass.data[_HOME]
+    """Return what this Home Assistant is called in the tags on routers.
+
+    It is "" before the integration is set up, when nothing can be opened.
+    """
+    return hass.data.get(_HOME, "")
 
 
 @callback

@@ -141,8 +141,8 @@ class Issues:
             DOMAIN,
             issue_id,
             data={
-                "entry_id": self._entry.entry_id,
-                "forward_id": opening.forward.id,
+                DATA_ENTRY: self._entry.entry_id,
+                DATA_FORWARD: opening.forward.id,
                 "deadline": opening.deadline.isoformat() if opening.deadline else None,
                 "limit": str(opening.limit) if opening.limit else None,
             },
@@ -157,6 +157,13 @@ class Issues:
                 "since": f"{dt_util.as_local(opening.opened_at):%Y-%m-%d %H:%M}",
             },
         )
+
+    @callback
+    def withdraw_unclosed(self) -> None:
+        """Tell no more of what could not be closed: it is over, or something else says more."""
+        for forward_id in self._unclosed:
+            ir.async_delete_issue(self._hass, DOMAIN, f"not_closed_{forward_id}")
+        self._unclosed.clear()
 
     @callback
     def _tell_unclosed(self) -> None:

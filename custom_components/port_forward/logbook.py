@@ -56,6 +56,7 @@ _REASONS: Final = {
     Reason.ADDRESS_TAKEN: "because its address belongs to another device now",
     Reason.ADDRESS_UNSTEADY: "because its device changed its address too often",
     Reason.DEVICE_GONE: "because its device is not in the network any more",
+    Reason.TARGET_RISKY: "because it would lead to the router or to Home Assistant itself",
     Reason.TARGET_UNREACHABLE: "because its target did not answer",
     Reason.IDLE: "because nobody used it",
     Reason.FOUND: "because it was found open",

@@ -13,7 +13,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 
 from .adoption import default_name
-from .const import CONF_CLOSE_AFTER, CONF_CONFIRMED, RISKY_CLOSE_AFTER
+from .const import CONF_CLOSE_AFTER, CONF_CONFIRMED, DOMAIN, RISKY_CLOSE_AFTER
 from .coordinator import PortForwardCoordinator
 from .entity import translated_errors
 from .foreign.commands import (
@@ -27,13 +27,19 @@ from .foreign.commands import (
 )
 from .foreign.issues import DATA_MARK
 from .foreign.watch import Row
-from .forward_flow.form import NAME_AND_TIMES_SCHEMA, RISKY_NAME_AND_TIMES_SCHEMA, fields_of
-from .forward_repairs import OpenWithoutSwitchFlow, TargetFlow
+from .forward_flow.form import (
+    CONFIRMED_SCHEMA,
+    NAME_AND_TIMES_SCHEMA,
+    RISKY_NAME_AND_TIMES_SCHEMA,
+    fields_of,
+)
 from .forwards import FieldError, check_confirmed
 from .identity import async_accept
-from .issues import DATA_ENTRY, DATA_UDN
+from .issues import DATA_ENTRY, DATA_FORWARD, DATA_TARGET, DATA_UDN
 from .routers.shown import as_text
 from .safety.risk_texts import async_describe_risks
+from .safety.target import Target
+from .safety.target import async_accept as async_accept_target
 
 
 async def async_create_fix_flow(
@@ -178,16 +184,30 @@ class ForeignFloodFlow(_RouterIssueFlow):
         return self.async_create_entry(data={})
 
 
-class ReopenFlow(RepairsFlow):
+class _ForwardFlow(_RouterIssueFlow):
+    """Knows the forward, too."""
+
+    @property
+    def _forward_id(self) -> str:
+        return str((self.data or {})[DATA_FORWARD])
+
+    def _coordinator(self) -> PortForwardCoordinator:
+        """Return the router's coordinator; raises HomeAssistantError when it is not set up."""
+        coordinator = loaded(self.hass, self._entry_id)
+        if self._forward_id not in coordinator.config_entry.subentries:
+            raise HomeAssistantError(translation_domain=DOMAIN, translation_key="forward_deleted")
+        return coordinator
+
+
+class ReopenFlow(_ForwardFlow):
     """What was open before a long absence, or when a backup was made: open it as it was, or not."""
 
     async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
         """Ask whether it has to be open."""
-        issue = ir.async_get(self.hass).async_get_issue(self.handler, self.issue_id)
         return self.async_show_menu(
             step_id="init",
             menu_options=["reopen", "leave"],
-            description_placeholders=(issue.translation_placeholders if issue else None) or {},
+            description_placeholders=self._said,
         )
 
     async def async_step_reopen(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
@@ -195,21 +215,73 @@ class ReopenFlow(RepairsFlow):
         data = self.data or {}
         deadline, limit = data["deadline"], data["limit"]
         try:
-            coordinator = loaded(self.hass, str(data["entry_id"]))
             with translated_errors():
-                await coordinator.async_open_as_it_was(
-                    str(data["forward_id"]),
+                await self._coordinator().async_open_as_it_was(
+                    self._forward_id,
                     deadline=datetime.fromisoformat(str(deadline)) if deadline else None,
                     limit=ip_network(str(limit)) if limit else None,
                 )
         except HomeAssistantError as error:
-            return self.async_abort(
-                reason="failed", description_placeholders={"error": as_text(str(error))}
-            )
+            return self._failed(error)
         return self.async_create_entry(data={})
 
     async def async_step_leave(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
         """Leave it as it is."""
+        return self.async_create_entry(data={})
+
+
+class TargetFlow(_ForwardFlow):
+    """A name or a device leads to the router or to Home Assistant now: allow it."""
+
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Ask."""
+        return await self.async_step_accept()
+
+    async def async_step_accept(
+        self, user_input: dict[str, Any] | None = None
+    ) -> RepairsFlowResult:
+        """Let it lead there from now on; that opens nothing."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            try:
+                check_confirmed(confirmed=user_input[CONF_CONFIRMED])
+                entry = self._coordinator().config_entry
+            except FieldError as error:
+                errors = {error.field: error.key}
+            except HomeAssistantError as error:
+                return self._failed(error)
+            else:
+                target = Target(str((self.data or {})[DATA_TARGET]))
+                async_accept_target(self.hass, entry, entry.subentries[self._forward_id], [target])
+                return self.async_create_entry(data={})
+        return self.async_show_form(
+            step_id="accept",
+            data_schema=CONFIRMED_SCHEMA,
+            errors=errors,
+            description_placeholders=self._said,
+        )
+
+
+class OpenWithoutSwitchFlow(_ForwardFlow):
+    """It is open until it is closed, and its switch is disabled: close it."""
+
+    async def async_step_init(self, _: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Ask."""
+        return await self.async_step_close()
+
+    async def async_step_close(self, user_input: dict[str, Any] | None = None) -> RepairsFlowResult:
+        """Close it."""
+        if user_input is None:
+            return self.async_show_form(
+                step_id="close",
+                data_schema=vol.Schema({}),
+                description_placeholders=self._said,
+            )
+        try:
+            with translated_errors():
+                await self._coordinator().async_close(self._forward_id)
+        except HomeAssistantError as error:
+            return self._failed(error)
         return self.async_create_entry(data={})
 
 

@@ -186,15 +186,13 @@ class RouterRuntime:
     def _report_left_open(self) -> None:
         """Tell which ports may still be open on a router that nobody watches any more."""
         openings = self.ledger.openings.values()
-        for opening in openings:
-            # This says more, and outlives a restart.
-            ir.async_delete_issue(self._hass, DOMAIN, f"not_closed_{opening.forward.id}")
+        self.issues.withdraw_unclosed()  # This says more, and outlives a restart.
         ports = ", ".join(
             sorted(f"{row.forward.external_ports} ({row.forward.name})" for row in openings)
         )
         LOGGER.warning("Could not close on %s: %s", self.entry.title, ports)
-        placeholders = {"router": self.entry.title, "ports": ports}
-        _tell_for_good(self._hass, self.entry, Need(key="left_open", placeholders=placeholders))
+        need = Need(key="left_open", placeholders={"router": self.entry.title, "ports": ports})
+        _tell_for_good(self._hass, self.entry, need)
 
     async def async_close_all(self, reason: Reason) -> None:
         """Close every opening, as ports will be opened elsewhere from now on.
@@ -220,9 +218,8 @@ class RouterRuntime:
 
     async def async_forget_router(self) -> None:
         """Forget all of the router but lockdown: another one takes its place."""
-        for forward_id in self.ledger.openings:
-            # Its lease has run out by now, which closes as well as we would have.
-            ir.async_delete_issue(self._hass, DOMAIN, f"not_closed_{forward_id}")
+        # All leases have run out by now, which closes as well as we would have.
+        self.issues.withdraw_unclosed()
         await self.keeper.forget_router()
 
 
@@ -342,8 +339,11 @@ async def _async_load_ledger(hass: HomeAssistant, entry: ConfigEntry) -> Ledger:
         await ledger.load()
     except LedgerUnreadableError as error:
         LOGGER.error("%s", error)
-        placeholders = {"router": entry.title, "path": str(error.kept_as)}
-        _tell_for_good(hass, entry, Need(key="ledger_unreadable", placeholders=placeholders))
+        need = Need(
+            key="ledger_unreadable",
+            placeholders={"router": entry.title, "path": str(error.kept_as)},
+        )
+        _tell_for_good(hass, entry, need)
     return ledger
 
 

@@ -1,5 +1,6 @@
 """Everything temporary closes: at its deadline, whatever the clock and the router do."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -241,20 +242,20 @@ async def test_a_clock_that_is_set_back_keeps_nothing_open(
 ) -> None:
     router.quirks.add(Quirk.Q01)  # without leases: nobody but us closes it
     await switch(hass, "turn_on")
-    deadlines = entry.runtime_data.keeper._do._deadlines._deadlines
-    ((forward_id, (deadline, on_the_loop)),) = deadlines.items()
-    assert on_the_loop == pytest.approx(hass.loop.time() + 1800, abs=5)
+    deadlines = entry.runtime_data.keeper._schedule._deadlines
+    ((forward_id, time),) = deadlines.items()
+    assert time.loop == pytest.approx(hass.loop.time() + 1800, abs=5)
     freezer.move_to(datetime(2020, 1, 1, tzinfo=UTC))  # as after a bad answer of a time server
     # Half an hour has passed all the same.
-    deadlines[forward_id] = (deadline, hass.loop.time())
+    deadlines[forward_id] = replace(time, loop=hass.loop.time())
     # The timer that looks at the clock fires; the wall says 2020 to whoever asks it.
-    async_fire_time_changed(hass, deadline)
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=2))
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass) == "off"
     assert not router.mappings
     assert router.requests["DeletePortMapping"] == 1
     assert (told[-1].kind, told[-1].reason) == (Kind.CLOSED, Reason.TIME_UP)
-    assert told[-1].at < deadline
+    assert told[-1].at < time.wall
 
 
 async def test_the_clock_is_looked_at_each_second(
@@ -287,8 +288,8 @@ async def test_a_clock_that_was_wrong_at_start_keeps_nothing_open_for_longer(
     freezer.move_to(datetime(2020, 1, 1, tzinfo=UTC))
     await set_up(hass, entry)
     assert state_of(hass) == "on"
-    ((_, on_the_loop),) = entry.runtime_data.keeper._do._deadlines._deadlines.values()
-    assert on_the_loop <= hass.loop.time() + 1800
+    (time,) = entry.runtime_data.keeper._schedule._deadlines.values()
+    assert time.loop <= hass.loop.time() + 1800
 
 
 async def test_restored_with_what_remains(

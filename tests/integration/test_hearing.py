@@ -18,13 +18,13 @@ from custom_components.port_forward.openings import Activity, Kind
 from lab.virtual_router import Quirk, VirtualRouter, free_port
 
 from .automating import automate, forward_id_of, open_for
-from .conftest import set_up, state_of, switch
+from .conftest import set_up, state_of, stop_home_assistant, switch
 from .pcp_home import PcpHome, pcp_home
 
 
 async def turn_off(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """End Home Assistant, as far as the integration can tell."""
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     hass.set_state(CoreState.not_running)
 
 
@@ -61,6 +61,7 @@ async def test_time_was_up_while_home_assistant_was_off(
     told = async_capture_events(hass, EVENT_ACTIVITY)
     at = dt_util.utcnow()
     await set_up(hass, closed)
+    await hass.async_block_till_done(wait_background_tasks=True)
     assert not router.mappings
     # The event entity is there by now, and knows it.
     state = hass.states.get("event.camera_activity")

@@ -29,6 +29,7 @@ from .conftest import (
     phases,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
 )
 from .flows import assert_abort, assert_form, default, options, start_typing, submit
@@ -80,7 +81,7 @@ async def reload(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 async def forget_identity(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Leave what an earlier version has learned."""
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     path = ledger_path(hass, entry)
     stored = json.loads(path.read_text())
     stored["learned"] = {"wan": stored["learned"]["wan"]}

@@ -342,7 +342,9 @@ async def test_a_language_without_texts_gets_the_english_ones(
 async def test_a_full_disk(
     hass: HomeAssistant, router: VirtualRouter, entry: MockConfigEntry, camera: Camera
 ) -> None:
-    entry.runtime_data.keeper._ledger._path.mkdir(parents=True)
+    path = entry.runtime_data.keeper._ledger._path
+    path.unlink()
+    path.mkdir()
     response = await say(hass, "open front door camera for 5 minutes")
     assert response.error_code is IntentResponseErrorCode.FAILED_TO_HANDLE
     assert "Is a directory" in spoken(response)

@@ -133,6 +133,20 @@ SENTENCES = [
     ),
     (
         Kind.CLOSED,
+        Reason.LONG_AWAY,
+        NEVER,
+        None,
+        "was closed because Home Assistant was away for long, or a backup was restored",
+    ),
+    (
+        Kind.CLOSED,
+        Reason.TARGET_RISKY,
+        NEVER,
+        None,
+        "was closed because it would lead to the router or to Home Assistant itself",
+    ),
+    (
+        Kind.CLOSED,
         Reason.DEVICE_GONE,
         NEVER,
         None,

@@ -263,6 +263,7 @@ async def test_what_could_not_be_closed_is_left_to_the_next_set_up(
     two_wans.fault(Fault.HTTP_500_EMPTY, action="DeletePortMapping")
     assert_abort(await submit(hass, step, wan=other), "not_closed")
     await hass.config_entries.async_reload(open_entry.entry_id)
+    await hass.async_block_till_done()
     assert state_of(hass) == "off"
     await switch(hass, "turn_on")
     freezer.tick(2)

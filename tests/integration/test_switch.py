@@ -208,7 +208,9 @@ async def test_a_full_disk_opens_nothing(
 ) -> None:
     add_forward(hass, entry, forward_data(external_port))
     await set_up(hass, entry)
-    entry.runtime_data.keeper._ledger._path.mkdir(parents=True)
+    path = entry.runtime_data.keeper._ledger._path
+    path.unlink()
+    path.mkdir()
 
     with pytest.raises(HomeAssistantError):
         await switch(hass, "turn_on")

@@ -24,6 +24,7 @@ from .conftest import (
     restart_home_assistant,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
     up_for_a_day,
 )
@@ -64,7 +65,7 @@ async def opened(
     await switch(hass, "turn_on")
     assert hosts(router) == [CAMERA_IS]
     yield entry
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
 
 
 def hosts(router: VirtualRouter) -> list[str]:
@@ -175,7 +176,7 @@ async def test_while_home_assistant_was_off_and_the_router_restarted(
     place: str,
     key: str,
 ) -> None:
-    await hass.config_entries.async_unload(opened.entry_id)
+    await stop_home_assistant(hass, opened)
     await router.restart(change_port=False)
     name_server[NAME] = [place]
     await set_up(hass, opened)
@@ -248,7 +249,7 @@ async def test_typed_in_it_is_not_asked_about_again(
         assert step["reason"] == "reconfigure_successful"
         await hass.async_block_till_done()
         assert [issue.translation_key for issue in asked(hass)] == [key]
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
 
 
 def typed_in(host: str) -> dict[str, Any]:
@@ -292,7 +293,7 @@ async def test_a_device_turns_up_there(
     await allow(hass)
     await switch(hass, "turn_on")
     assert hosts(router) == [place]
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
 
 
 async def test_one_of_an_earlier_version_stays_as_it_is(
@@ -311,4 +312,4 @@ async def test_one_of_an_earlier_version_stays_as_it_is(
     await refresh(hass, entry)
     assert (hosts(router), asked(hass)) == ([place], [])
     assert router.requests["AddPortMapping"] == 1, key
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)

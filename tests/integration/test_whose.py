@@ -31,6 +31,7 @@ from .conftest import (
     restart_home_assistant,
     set_up,
     state_of,
+    stop_home_assistant,
     switch,
 )
 from .test_foreign import SENSOR, answer, asked, kinds
@@ -57,7 +58,7 @@ async def open_like_camera(router: VirtualRouter, port: int, description: str = 
 
 async def lose_ledger(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Begin anew with a ledger that cannot be read."""
-    await hass.config_entries.async_unload(entry.entry_id)
+    await stop_home_assistant(hass, entry)
     ledger_path(hass, entry).parent.mkdir(exist_ok=True)
     ledger_path(hass, entry).write_text('{"version": 1, "learned": {}, "openings": [')
     await hass.config_entries.async_setup(entry.entry_id)
@@ -95,7 +96,7 @@ async def test_another_home_assistant_keeps_its_ports_when_our_ledger_is_lost(
         free_port(): f"Camera [ha-pf:{camera}]",
     }
     await switch(hass, "turn_on")
-    await hass.config_entries.async_unload(closed.entry_id)
+    await stop_home_assistant(hass, closed)
     for port, description in (theirs | ours).items():
         await router.add_foreign(
             protocol="TCP",
@@ -143,7 +144,7 @@ async def test_a_ledger_of_an_earlier_version_goes_on(
 ) -> None:
     await switch(hass, "turn_on")
     removed = router.requests["DeletePortMapping"]
-    await hass.config_entries.async_unload(closed.entry_id)
+    await stop_home_assistant(hass, closed)
     home = async_home(hass)
     path = ledger_path(hass, closed)
     path.write_text(path.read_text().replace(f',"home":"{home}"', ""))

@@ -72,6 +72,8 @@ class IdleWatch:
         self._coordinator = coordinator
         self._began = dt_util.utcnow()
         self._counts: dict[str, _Count] = {}
+        # When those were last asked for that are open: not always was anything changed by that.
+        self._asked: dict[str, datetime] = {}
 
     @callback
     def note_asked(self, forward_id: str) -> None:
@@ -80,6 +82,7 @@ class IdleWatch:
         What a cause prolongs by itself is none, or it would never be closed for this.
         """
         self._counts.pop(forward_id, None)
+        self._asked[forward_id] = dt_util.utcnow()
 
     async def async_look(self) -> None:
         """Close what has been idle for long enough at this look."""
@@ -91,6 +94,7 @@ class IdleWatch:
             time, opening = idle_time_of(subentry.data), openings.get(subentry.subentry_id)
             if time is None or opening is None or opening.phase is not Phase.OPEN:
                 self._counts.pop(subentry.subentry_id, None)
+                self._asked.pop(subentry.subentry_id, None)
             elif self._has_been_idle(opening, time, now):
                 idle.append(opening)
         if not idle:
@@ -116,7 +120,8 @@ class IdleWatch:
             return False
         hits, known = sum(counted), self._counts.get(forward_id)
         if known is None or known.opened_at != opening.opened_at:
-            since = max(opening.asked_at, self._began)
+            asked = self._asked.get(forward_id, self._began)
+            since = max(opening.asked_at, self._began, asked)
         # Less than before: the router has begun anew, as OpenWrt's firewall does whenever
         # its rules are loaded. All that it shows then came since.
         elif hits > known.hits or (hits < known.hits and hits > 0):

@@ -14,7 +14,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 
 from ..const import CONF_INTERNAL_HOST, DOMAIN, LOGGER, SUBENTRY_TYPE_FORWARD
-from ..openings import Phase, Reason
+from ..openings import Activity, Phase, Reason
 from ..routers.errors import RouterError
 from ..routers.model import Forward
 from ..safety.target import TargetError
@@ -88,8 +88,14 @@ class Follower:
             if event.data["device_id"] in self.devices.values():
                 self.check()
 
+        @callback
+        def on_activity(_: Activity) -> None:
+            self.check()
+
         entry = self._coordinator.config_entry
         entry.async_on_unload(async_get_lan(self._hass).async_listen(self.check))
+        # It may have moved on while it was made again where it was.
+        entry.async_on_unload(self._coordinator.async_listen(on_activity))
         entry.async_on_unload(
             self._hass.bus.async_listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, on_registry)
         )

@@ -160,7 +160,7 @@ def loaded(hass: HomeAssistant, entry_id: str) -> PortForwardCoordinator:
         None,
     )
     if entry is None:
-        raise HomeAssistantError(translation_domain=DOMAIN, translation_key="reloading")
+        raise HomeAssistantError(translation_domain=DOMAIN, translation_key="not_set_up")
     return entry.runtime_data
 
 

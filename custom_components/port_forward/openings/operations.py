@@ -225,6 +225,8 @@ class Operations:
             if held is None:
                 left = error.left if isinstance(error, RouterError) else ()
                 await self._forget_unless_left(asked, left)
+            if isinstance(error, StoppedError):
+                self._check_may_open()  # It says more.
             raise
 
     async def take_over(self, opening: Opening) -> None:
@@ -408,7 +410,7 @@ class Operations:
             share = 0.75 if remaining <= _SHORT_LEASE else 0.5
             delay = remaining * share
         spread = random.uniform(0.9, 1.0)  # noqa: S311  spreads load, guards nothing
-        self._renew_in(forward_id, max(delay * spread, _SHORTEST_RETRY))
+        self._renew_in(forward_id, delay * spread)
 
     def renew_now(self, opening: Opening) -> None:
         """Renew without waiting."""

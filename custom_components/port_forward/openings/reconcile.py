@@ -345,6 +345,7 @@ class Reconciler:
             await self._do.remove(opening)
             self._ledger.drop(forward_id)
             await self._ledger.save()
+            self._view.update(forward_id)
             self._teller.tell(Kind.OPEN_FAILED, opening.forward, reason=Reason.INTERRUPTED)
         elif verdict is Verdict.REMOVED_ELSEWHERE:
             await self._do.close_held([opening], Reason.REMOVED_ELSEWHERE)

@@ -111,9 +111,9 @@ class Schedule:
         self._cancel = async_call_later(self._hass, delay, job)
 
     @callback
-    def _look(self, _now: datetime) -> None:
+    def _look(self, now: datetime) -> None:
         self._cancel = None
-        wall, loop = dt_util.utcnow(), self._hass.loop.time()
+        wall, loop = max(now, dt_util.utcnow()), self._hass.loop.time()
 
         def is_due(time: _Time) -> bool:
             return wall >= time.wall or loop >= time.loop
