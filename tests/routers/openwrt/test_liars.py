@@ -55,6 +55,23 @@ async def test_a_section_that_comes_back_is_not_closed(session: aiohttp.ClientSe
             await home.driver.close(granted)
 
 
+async def test_a_section_that_is_written_back_and_not_loaded_is_not_closed(home: Home) -> None:
+    """The firewall does not use it now, and will at its next reload."""
+    granted = await home.open(forward())
+    section = home.router.section(granted.id)
+    assert section is not None
+    confirm = home.router.uci.confirm
+
+    async def written_back(session: Session | None, args: Mapping[str, object]) -> object:
+        confirmed = await confirm(session, args)
+        home.router._packages["firewall"].sections.append(section)
+        return confirmed
+
+    home.router.ubus.objects["uci"]["confirm"] = written_back
+    with pytest.raises(NotClosedError):
+        await home.driver.close(granted)
+
+
 async def test_a_firewall_that_does_not_load_is_not_closed(home: Home) -> None:
     granted = await home.open(forward())
     home.router.firewall._delay = 60
