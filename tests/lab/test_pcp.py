@@ -136,6 +136,11 @@ async def test_q46_lifetimes_are_limited(router: VirtualRouter, client: PcpClien
     assert (await client.map(8080, external_port=port, lifetime=2**32 - 1)).lifetime == 86400
 
 
+async def test_q46_a_second_is_granted(router: VirtualRouter, client: PcpClient) -> None:
+    router.quirks.add(Quirk.Q46_ONE)
+    assert (await client.map(8080, external_port=free_port(), lifetime=3600)).lifetime == 1
+
+
 async def test_third_party(router: VirtualRouter, client: PcpClient) -> None:
     mapped = await client.map(
         8080, external_port=free_port(), options=third_party("127.0.0.9"), lifetime=60

@@ -97,6 +97,13 @@ async def test_q05_lease_ignored() -> None:
         assert row.lease == 1
 
 
+async def test_q05_a_second_is_shown_whatever_was_asked() -> None:
+    async with igd_with(Quirk.Q05_ONE) as igd:
+        port = free_port()
+        await igd.add(port, LeaseDuration=3600)
+        assert (await igd.specific(port))["NewLeaseDuration"] == "1"
+
+
 async def test_q06_expired_mapping_stays_and_relays(inside: Inside) -> None:
     async with igd_with(Quirk.Q06) as igd:
         port = free_port()

@@ -31,7 +31,7 @@ def test_the_longest_id_of_home_assistant_leaves_room_for_a_name() -> None:
         name="Front door camera upstairs", forward_id="01K9ZZZZZZZZZZZZZZZZZZZZZZ", home="0a1b2c3d"
     )
     description = description_of(wanted)
-    assert description == "Front door camera [ha-pf:0a1b2c3d-01K9ZZZZZZZZZZZZZZZZZZZZZZ]"
+    assert description == "Front door camera u [ha-pf:0a1b2c3d-01K9ZZZZZZZZZZZZZZZZZZZZZZ]"
     assert owner_in(description) == wanted.owner
 
 
