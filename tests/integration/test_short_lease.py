@@ -121,5 +121,5 @@ async def test_pcp_that_begins_to_while_it_is_open(
             await pass_time(hass, freezer, minutes=5)
         # Tried again, more and more rarely, and at each look as nobody knows what it holds.
         assert home.router.requests["NAT-PMP MAP TCP"] - before <= 3 * 14
-        # Nobody knows what the router holds, and the switch says so.
-        assert state_of(hass) == "unavailable"
+        # What it had granted before is over, and it cannot be kept open like that.
+        assert state_of(hass) == "off"

@@ -530,6 +530,9 @@ class Keeper:
                 except (RouterError, HomeAssistantError) as error:
                     self._journal.note(forward_id, Source.ACTIVITY, "renewal_failed", error=error)
                     self._do.note_unrenewed(opening, error)
+                    if opening.lease_until and opening.lease_until <= dt_util.utcnow():
+                        # A look may never meet it between two tries.
+                        self._reconciler.settle(forward_id)
 
 
 def _ends_later(held: Opening | None, deadline: datetime | None) -> bool:

@@ -148,9 +148,14 @@ class Reconciler:
     @callback
     def settle_lost(self) -> None:
         """Make again what was closed where its device was, now that it is."""
+        openings = self._ledger.openings.values()
+        self.settle(*(o.forward.id for o in openings if o.phase is Phase.LOST))
+
+    @callback
+    def settle(self, *forward_ids: str) -> None:
+        """Begin what the table says of these now, without waiting for the next look."""
         if self._wishes is not None:
-            lost = [o for o in self._ledger.openings.values() if o.phase is Phase.LOST]
-            self._unsettled.update(dict.fromkeys(opening.forward.id for opening in lost))
+            self._unsettled.update(dict.fromkeys(forward_ids))
             self._begin_to_settle()
 
     def _begin_to_settle(self) -> None:
