@@ -58,7 +58,10 @@ async def test_announced(ui: Ui, router: VirtualRouter, inside: Camera, port: in
     assert await fetch(port) == PAGE
 
 
-async def test_moves_by_itself(ui: Ui, router: VirtualRouter, inside: Camera, port: int) -> None:
+async def test_moves_by_itself(
+    ui: Ui, router: VirtualRouter, inside: Camera, port: int, log: LogBook
+) -> None:
+    log.provoke("Error fetching port_forward", because="nobody answers at the old address")
     added = await add_discovered(ui, router)
     door = await ui.add_forward(added.entry, **to_camera(port, inside.port, internal_host=HOME))
     await ui.turn_on(door)
