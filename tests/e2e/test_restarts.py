@@ -24,7 +24,7 @@ async def test_restarted_while_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A lease so short that its renewal can be waited for.
-    monkeypatch.setattr(router.wans[0], "remaining", lambda _: 8)
+    monkeypatch.setattr(router.wans[0], "remaining", lambda _: 12)
     await ui.turn_on(door)
 
     await ha.stop()

@@ -22,7 +22,8 @@ async def test_restarted_while_open(
     assert await is_closed(port)
 
     await ui.refresh(door)
-    assert await ui.is_on(door)
+    # It is made again behind the look.
+    await ui.ha.wait_for_state(door.switch, "on")
     assert await fetch(port) == PAGE
     assert len(await log.records(rf"{door.name}: restored \(router_restarted\)")) == 1
 

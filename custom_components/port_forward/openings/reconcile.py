@@ -32,7 +32,7 @@ from .journal import Source
 from .ledger import Ledger
 from .limit import limited
 from .opening import Opening, Phase
-from .operations import Operations, lease_end
+from .operations import GivenUpError, Operations, lease_end
 from .recovery import openings_found, openings_unknown, strays_found
 from .rules import planned
 from .shown import Shown
@@ -295,7 +295,7 @@ class Reconciler:
         forward = opening.forward
         try:
             await self._settle(opening)
-        except StoppedError:
+        except StoppedError, GivenUpError:
             raise
         except (RouterError, HomeAssistantError) as error:
             if forward.id not in self._troubled:
