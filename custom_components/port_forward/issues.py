@@ -315,6 +315,22 @@ class Issues:
 
 
 @callback
+def async_withdraw_questions(
+    hass: HomeAssistant, entry: ConfigEntry, *, kept: Collection[str]
+) -> None:
+    """Take back what is asked about forwards of a router besides those that are `kept`."""
+    for (domain, issue_id), issue in tuple(ir.async_get(hass).issues.items()):
+        data = issue.data or {}
+        if (
+            domain == DOMAIN
+            and data.get(DATA_ENTRY) == entry.entry_id
+            and DATA_FORWARD in data
+            and data[DATA_FORWARD] not in kept
+        ):
+            ir.async_delete_issue(hass, DOMAIN, issue_id)
+
+
+@callback
 def async_withdraw_issues(
     hass: HomeAssistant, entry: ConfigEntry, forward_ids: Iterable[str]
 ) -> None:
@@ -322,6 +338,7 @@ def async_withdraw_issues(
 
     `forward_ids` are those of forwards that it may have had besides those of the entry.
     """
+    async_withdraw_questions(hass, entry, kept=())
     needs = async_history(hass, entry.entry_id).needs
     unclosed = (f"not_closed_{forward_id}" for forward_id in (*entry.subentries, *forward_ids))
     for issue_id in (*needs, *unclosed):

@@ -32,7 +32,7 @@ from homeassistant.util.hass_dict import HassKey
 from .announce import async_announce, async_show
 from .const import CONF_DRIVER, CONF_LEASE, DEFAULT_LEASE, DOMAIN, LOGGER
 from .history import async_history
-from .issues import Issues, Need, async_tell
+from .issues import Issues, Need, async_tell, async_withdraw_questions
 from .openings import (
     Activity,
     Keeper,
@@ -153,6 +153,7 @@ class RouterRuntime:
     @callback
     def async_check_entry(self) -> None:
         """Close what must not be open any more, as the entry is now."""
+        async_withdraw_questions(self._hass, self.entry, kept=self.entry.subentries)
         if self.entry.disabled_by is None:
             self.keeper.close_deleted()
         elif self._given_up is None:

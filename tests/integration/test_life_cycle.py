@@ -372,6 +372,31 @@ async def test_what_was_asked_after_a_long_absence_is_answered(
     assert "reopen" not in issues(hass)
 
 
+@pytest.mark.parametrize("deleted", ["forward", "router"])
+async def test_what_is_asked_goes_with_what_it_is_about(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    router: VirtualRouter,
+    two: tuple[MockConfigEntry, ConfigSubentry, ConfigSubentry],
+    deleted: str,
+) -> None:
+    entry, camera, plex = two
+    await stop_home_assistant(hass, entry)
+    router.wans[0].clear()
+    freezer.tick(timedelta(hours=25))
+    await start_home_assistant(hass, entry)
+    registry = ir.async_get(hass)
+    assert registry.async_get_issue(DOMAIN, f"reopen_{camera.subentry_id}")
+    if deleted == "forward":
+        hass.config_entries.async_remove_subentry(entry, camera.subentry_id)
+    else:
+        await hass.config_entries.async_remove(entry.entry_id)
+    await hass.async_block_till_done()
+    assert not registry.async_get_issue(DOMAIN, f"reopen_{camera.subentry_id}")
+    left = registry.async_get_issue(DOMAIN, f"reopen_{plex.subentry_id}")
+    assert bool(left) == (deleted == "forward")
+
+
 async def test_a_restart_of_an_hour_is_no_long_absence(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
