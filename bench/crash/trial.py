@@ -442,6 +442,9 @@ class Trial:
         # Its entry was reloaded or disabled meanwhile, or the forward deleted.
         if not self._was_calm(forward, call.sent):
             return
+        # A close that was sent later gets ahead, and breaks it off.
+        if reason == "stopped" and CLOSED in self._accounts[forward.id].promises:
+            return
         # One that had to wait until its time was over.
         if reason != "in_the_past":
             self._violated(forward, f"refused: {error}")
