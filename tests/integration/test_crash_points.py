@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
@@ -253,6 +254,65 @@ async def test_killed_at_every_point_of_following_a_device(house: House) -> None
         assert judge(house, start, foreign) == 30
         ours = [row for row in house.router.mappings if row not in foreign]
         assert {row.internal_host for row in ours} == {"127.0.0.6"}
+
+
+async def forward_deleted(house: House) -> None:
+    [subentry_id] = house.entry.subentries
+    house.hass.config_entries.async_remove_subentry(house.entry, subentry_id)
+    await house.hass.async_block_till_done()
+
+
+async def router_disabled(house: House) -> None:
+    await house.hass.config_entries.async_set_disabled_by(
+        house.entry.entry_id, ConfigEntryDisabler.USER
+    )
+    await house.hass.async_block_till_done()
+
+
+@pytest.mark.parametrize("before", [opened, kept_open])
+@pytest.mark.parametrize("given_up", [forward_deleted, router_disabled])
+async def test_killed_at_every_point_of_giving_up(
+    house: House,
+    before: Callable[[House], Coroutine[None, None, None]],
+    given_up: Callable[[House], Coroutine[None, None, None]],
+) -> None:
+    """It ends closed, whether or not the entry is set up again."""
+    await before(house)
+    house.noted.clear()
+    house.note()
+    await given_up(house)
+    house.note()
+    assert len(house.noted) > 2
+    foreign = foreign_of(house.noted[0])
+    for remains in list(house.noted):
+        await house.start_from(remains)
+        assert list(house.router.mappings) == foreign
+        assert ledger_of(house.hass, house.entry)["openings"] == []
+
+
+async def edited(house: House) -> None:
+    [subentry] = house.entry.subentries.values()
+    house.hass.config_entries.async_update_subentry(
+        house.entry, subentry, data={**subentry.data, "internal_ports": "8081"}
+    )
+    await house.hass.async_block_till_done()
+
+
+async def test_killed_at_every_point_of_moving_what_was_edited(house: House) -> None:
+    """It leads nowhere but to where it leads now, and is open with its deadline or not at all."""
+    start = dt_util.utcnow()
+    await house.open(minutes=30)
+    house.noted.clear()
+    house.note()
+    await edited(house)
+    house.note()
+    assert len(house.noted) > 5
+    foreign = foreign_of(house.noted[0])
+    for remains in list(house.noted):
+        await house.start_from(remains)
+        assert judge(house, start, foreign) in (30, None)
+        ours = [row for row in house.router.mappings if row not in foreign]
+        assert {row.internal_port for row in ours} <= {8081}
 
 
 async def follow_camera(house: House) -> None:
