@@ -85,6 +85,7 @@ async def test_kept_through_looks_renewals_and_restarts(
     assert router.requests["AddPortMapping"] == 2  # renewed
     assert sources(router) == [FRIEND]
     await hass.config_entries.async_reload(ready.entry_id)
+    await hass.async_block_till_done()
     assert ledger_of(hass, ready)["openings"][0]["limit"] == f"{FRIEND}/32"
     assert not told
     await router.restart(change_port=False)

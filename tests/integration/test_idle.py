@@ -235,6 +235,7 @@ async def test_a_router_that_is_silent_in_between(home: Home) -> None:
 async def test_after_a_restart_the_time_begins_anew(home: Home) -> None:
     assert await home.after(9 * MINUTE) == "on"
     await home.hass.config_entries.async_reload(home.entry.entry_id)
+    await home.hass.async_block_till_done()
     assert await home.after(9 * MINUTE) == "on"
     assert await home.after(MINUTE) == "off"
 

@@ -89,6 +89,7 @@ async def test_rights_that_were_taken_away(hass: HomeAssistant, opnsense: Home[O
     assert issues(hass).keys() == {"router_refuses"}
     rights(opnsense, Privilege)
     await hass.config_entries.async_reload(opnsense.entry.entry_id)
+    await hass.async_block_till_done()
     assert state_of_entry(opnsense.entry) is ConfigEntryState.LOADED
     assert issues(hass) == {}
 
@@ -155,9 +156,11 @@ async def test_upnp_that_was_switched_off_is_told_when_it_does_not_come_back(
         assert issues(hass) == {}
     freezer.tick(timedelta(minutes=2))
     await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
     assert "UPnP is switched on" in issues(hass)["router_refuses"]
     router.clear_faults()
     await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
     assert issues(hass) == {}
 
 

@@ -235,6 +235,7 @@ async def test_log_in_again_after_a_start(
 ) -> None:
     router.set_secret("another one")
     await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
     assert entry.state.value == "setup_error"
     step = await submit(hass, reauth(hass), **router.form)
     assert_abort(step, "reauth_successful")

@@ -523,6 +523,7 @@ async def test_nothing_of_ours_stays_open_unnoticed_when_the_ledger_is_lost(
     assert len(list(ledger_path(hass, entry).parent.glob("*.corrupt.*"))) == 1
     router.clear_faults()
     await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
     assert state_of(hass) == "on"
     assert phases(hass, entry) == ["open"]
     freezer.tick(3601)

@@ -214,6 +214,7 @@ async def test_another_wan_of_a_router_that_could_not_be_set_up(
     """What is in the ledger is closed all the same."""
     two_wans.fault(Fault.DROP_BEFORE, times=None)
     await hass.config_entries.async_reload(open_entry.entry_id)
+    await hass.async_block_till_done()
     assert state_of(hass) == "unavailable"
     two_wans.clear_faults()
     assert len(two_wans.mappings) == 1
@@ -241,6 +242,7 @@ async def test_a_router_that_is_set_up_while_it_is_closed_for_another_wan(
     closing = hass.async_create_task(submit(hass, step, wan=other))
     await arrived(two_wans, "DeletePortMapping", 1)
     await hass.config_entries.async_reload(open_entry.entry_id)
+    await hass.async_block_till_done()
     assert not two_wans.mappings
     assert_abort(await closing, "reconfigure_successful")
     assert two_wans.requests["DeletePortMapping"] == 1

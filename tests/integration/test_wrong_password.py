@@ -162,10 +162,12 @@ async def test_reloads_try_no_more_often_than_once_a_minute(
     before = router.requests()
     for _ in range(10):
         await hass.config_entries.async_reload(entry.entry_id)
+        await hass.async_block_till_done()
         assert entry.state is ConfigEntryState.SETUP_ERROR
     assert router.requests() == before
     await pass_time(hass, freezer, minutes=2)
     await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
     assert router.requests() > before
     assert asked_to_log_in(hass) == 1
 

@@ -393,7 +393,8 @@ class Operations:
         now = dt_util.utcnow()
         lease_until = opening.lease_until or now + self.lease
         kept_to_the_end = opening.deadline is not None and (
-            lease_until >= opening.deadline - timedelta(seconds=2)
+            # Whole seconds were asked for, and no more than remained.
+            lease_until >= opening.deadline - timedelta(seconds=1)
         )
         if kept_to_the_end or self._router.capabilities.leases is Leases.PERMANENT_ONLY:
             return
