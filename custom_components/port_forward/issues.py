@@ -135,28 +135,22 @@ class Issues:
         Either it was not opened again, or it closes after a while because
         nobody has said for how long it has to be open now.
         """
-        issue_id = f"reopen_{opening.forward.id}"
-        ir.async_create_issue(
-            self._hass,
-            DOMAIN,
-            issue_id,
+        need = Need(
+            key="reopen",
+            placeholders={
+                "forward": as_text(opening.forward.name),
+                "router": as_text(self._entry.title),
+                "ports": str(opening.external_ports),
+                "since": f"{dt_util.as_local(opening.opened_at):%Y-%m-%d %H:%M}",
+            },
             data={
                 DATA_ENTRY: self._entry.entry_id,
                 DATA_FORWARD: opening.forward.id,
                 "deadline": opening.deadline.isoformat() if opening.deadline else None,
                 "limit": str(opening.limit) if opening.limit else None,
             },
-            is_fixable=True,
-            is_persistent=True,
-            severity=ir.IssueSeverity.WARNING,
-            translation_key="reopen",
-            translation_placeholders={
-                "forward": as_text(opening.forward.name),
-                "router": as_text(self._entry.title),
-                "ports": str(opening.external_ports),
-                "since": f"{dt_util.as_local(opening.opened_at):%Y-%m-%d %H:%M}",
-            },
         )
+        async_tell(self._hass, f"reopen_{opening.forward.id}", need, is_persistent=True)
 
     @callback
     def withdraw_unclosed(self) -> None:

@@ -92,7 +92,7 @@ async def test_another_home_assistant_keeps_its_ports_when_our_ledger_is_lost(
         free_port(): "Door [ha-pf:01K9YYYYYYYYYYYYYYYYYYYYYY]",
     }
     ours = {
-        free_port(): f"Gone [ha-pf:{home}-01K9XXXXXXXXXXXXXXXXXXXXXX]",
+        free_port(): f"Gone [ha-pf:{home}-01K9WWWWWWWWWWWWWWWWWWWWWW]",
         free_port(): f"Camera [ha-pf:{camera}]",
     }
     await switch(hass, "turn_on")

@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
 from ..const import DOMAIN
-from ..issues import DATA_ENTRY
+from ..issues import DATA_ENTRY, Need, async_tell
 from ..routers.model import PortMapping
 from ..routers.shown import clean, code
 
@@ -74,16 +74,27 @@ class Issues:
         if known and known.active:
             return
         name = device(mapping)
-        if forward is not None:
-            ir.async_create_issue(
-                self._hass,
-                DOMAIN,
-                f"{self._prefix}{mark}",
-                data={DATA_ENTRY: self._entry.entry_id, DATA_MARK: mark},
-                is_fixable=True,
-                severity=ir.IssueSeverity.WARNING,
-                translation_key="opened_by_others",
-                translation_placeholders={
+        data: dict[str, str | int | float | None] = {
+            DATA_ENTRY: self._entry.entry_id,
+            DATA_MARK: mark,
+        }
+        if forward is None:
+            need = Need(
+                key="foreign_mapping",
+                placeholders={
+                    "ports": str(mapping.external_ports),
+                    "protocol": "+".join(mapping.protocols).upper(),
+                    "router": clean(self._entry.title),
+                    "target": code(f"{mapping.target} ({name})" if name else mapping.target),
+                    "source": code(mapping.allowed_source or "*"),
+                    "description": code(mapping.description),
+                },
+                data=data,
+            )
+        else:
+            need = Need(
+                key="opened_by_others",
+                placeholders={
                     "forward": clean(forward),
                     "ports": str(mapping.external_ports),
                     "protocol": "+".join(mapping.protocols).upper(),
@@ -91,25 +102,9 @@ class Issues:
                     "source": code(mapping.allowed_source or "*"),
                     "description": code(mapping.description),
                 },
+                data=data,
             )
-            return
-        ir.async_create_issue(
-            self._hass,
-            DOMAIN,
-            f"{self._prefix}{mark}",
-            data={DATA_ENTRY: self._entry.entry_id, DATA_MARK: mark},
-            is_fixable=True,
-            severity=ir.IssueSeverity.WARNING,
-            translation_key="foreign_mapping",
-            translation_placeholders={
-                "ports": str(mapping.external_ports),
-                "protocol": "+".join(mapping.protocols).upper(),
-                "router": clean(self._entry.title),
-                "target": code(f"{mapping.target} ({name})" if name else mapping.target),
-                "source": code(mapping.allowed_source or "*"),
-                "description": code(mapping.description),
-            },
-        )
+        async_tell(self._hass, f"{self._prefix}{mark}", need)
 
     def _ask_about_all(self, count: str) -> None:
         ir.async_create_issue(
