@@ -1,4 +1,4 @@
-"""The house in this process: a virtual router, and a Home Assistant that can be started anew."""
+"""The house in this process: a virtual router, and a Home Assistant that can be started again."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager

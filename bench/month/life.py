@@ -32,7 +32,7 @@ _ALWAYS = "always"
 
 _LOCKDOWN = "switch.virtual_router_lockdown"
 
-# When lockdown is turned on and off again, in days, and that switch is opened anew.
+# When lockdown is turned on and off again, in days, and that switch is opened again.
 _LOCKED, _UNLOCKED, _REOPENED = 0.65, 0.66, 0.67
 
 # All that was opened is over or closed by then.

@@ -14,7 +14,7 @@ from .const import DOMAIN
 # start if something is wrong, and must not fill the memory then.
 MOST_WAITING: Final = 2000
 
-# What is to be told when Home Assistant has started, in order.
+# What to tell once Home Assistant has started, in order.
 _WAITING: Final = HassKey[deque[Callable[[], None]]](f"{DOMAIN}_waiting")
 
 

@@ -18,7 +18,7 @@ _HOME: Final = HassKey[str](f"{DOMAIN}_home")
 async def async_setup_home(hass: HomeAssistant) -> None:
     """Work out what this Home Assistant is called in the tags on routers.
 
-    Not its id itself: whoever may list the mappings could read it.
+    Not its id itself: anyone who lists the mappings could read it.
     """
     instance = await instance_id.async_get(hass)
     hass.data[_HOME] = hashlib.sha256(f"{DOMAIN} {instance}".encode()).hexdigest()[:_DIGITS]

@@ -211,7 +211,7 @@ async def async_ask_whether_moved(
 
 
 async def async_is_at(session: aiohttp.ClientSession, url: str, entry: ConfigEntry) -> bool:
-    """Tell whether a router with the UDN of the entry answers at `url`."""
+    """Return whether a router with the UDN of the entry answers at `url`."""
     try:
         return (await describe(session, url)).udn == entry.unique_id
     except RouterError:
@@ -219,7 +219,7 @@ async def async_is_at(session: aiohttp.ClientSession, url: str, entry: ConfigEnt
 
 
 async def _async_is_trusted(hass: HomeAssistant, entry: ConfigEntry, url: str) -> bool:
-    """Tell whether nobody could be there by claiming a UDN: the gateway, or the known MAC."""
+    """Return whether nobody could be there by claiming a UDN: the gateway, or the known MAC."""
     address = await _async_address(hass, url)
     if address in await async_gateways(hass):
         return True

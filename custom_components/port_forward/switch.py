@@ -16,7 +16,7 @@ from .safety.exposure import async_guard_exposure
 from .safety.rights import async_check_may_open, async_is_for_admins
 from .safety.risk import async_is_on_router, risks_of
 
-# Not one after the other, or what is to be closed would wait for what is being opened. The queue
+# Not one after the other, or closing would wait for what is being opened. The queue
 # of the router sees to it that there is one request at a time (`routers/queue.py`).
 PARALLEL_UPDATES = 0
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..coordinator import PortForwardCoordinator
 
 # A tracker or a name that goes to and fro must not drive the router: more moves
-# than this within so many seconds, and the forward closes until somebody opens it.
+# than this within so many seconds, and the forward closes until it is opened again.
 _MOST_MOVES: Final = 3
 _STEADY_AFTER: Final = 300.0
 # Names are looked up at each look only, which may be rarer than that.
@@ -189,7 +189,7 @@ class Follower:
             LOGGER.debug("Not closed yet: %s", error)
 
     def _is_unsteady(self, forward: Forward) -> bool:
-        """Count a move, once for each look that finds it; tell whether it is one too many."""
+        """Count a move, once for each look that finds it; return whether it is one too many."""
         if forward.id not in (by_name := self._by_name) and forward.id not in self.devices:
             return False
         now, steady_after = self._hass.loop.time(), _STEADY_AFTER

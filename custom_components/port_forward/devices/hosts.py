@@ -64,7 +64,7 @@ async def async_router_address(hass: HomeAssistant, url: str) -> IPv4Address:
 
 
 def is_name(host: str) -> bool:
-    """Tell whether an internal host is a name, which has to be looked up."""
+    """Return whether an internal host is a name, which has to be looked up."""
     if host in ("", CAUSING_DEVICE, THIS_HOME_ASSISTANT):
         return False
     try:

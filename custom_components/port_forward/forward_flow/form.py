@@ -150,7 +150,7 @@ SCHEMA = _with_more(_FIELDS, _MORE)
 NAME_AND_TIMES_SCHEMA = vol.Schema(_ADOPTED_FIELDS)
 ADOPTED_SCHEMA = _with_more(_ADOPTED_FIELDS, _ADOPTED_MORE)
 
-# What is asked where nothing else is to be chosen.
+# What is asked where there is nothing else to choose.
 CONFIRMED_SCHEMA = vol.Schema({vol.Required(CONF_CONFIRMED, default=False): BooleanSelector()})
 RISKY_NAME_AND_TIMES_SCHEMA = NAME_AND_TIMES_SCHEMA.extend(CONFIRMED_SCHEMA.schema)
 

@@ -536,7 +536,7 @@ class Keeper:
 
 
 def _ends_later(held: Opening | None, deadline: datetime | None) -> bool:
-    """Tell whether what is open ends no sooner than `deadline`, None being never."""
+    """Return whether what is open ends no sooner than `deadline`, None being never."""
     if held is None or held.phase is Phase.CLOSING:
         return False
     return held.deadline is None or (deadline is not None and held.deadline >= deadline)

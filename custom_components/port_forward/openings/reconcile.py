@@ -209,7 +209,7 @@ class Reconciler:
         """Do not simply go on with what was open when Home Assistant went away, or was backed up.
 
         It may have been closed since. What the router has lost stays closed.
-        What it still holds until somebody closes it gets an end.
+        What it still holds with no deadline gets an end.
         """
         self._ledger.note_settled()
         now = dt_util.utcnow()

@@ -88,7 +88,7 @@ def _judge_open(opening: Opening, evidence: Evidence) -> Verdict:
 
 
 def differs(opened: Forward, wanted: Forward) -> bool:
-    """Tell whether the router would have to change.
+    """Return whether the router would have to change.
 
     A new name is no reason, nor is a tag of an earlier version, which names no home.
     """
@@ -96,7 +96,7 @@ def differs(opened: Forward, wanted: Forward) -> bool:
 
 
 def has_moved(opened: Forward, wanted: Forward) -> bool:
-    """Tell whether nothing but the addresses of its host are others."""
+    """Return whether nothing but the addresses of its host are others."""
     before, now = opened.hosts, wanted.hosts
     if before == now or [host is None for host in before] != [host is None for host in now]:
         return False

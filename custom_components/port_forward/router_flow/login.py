@@ -174,7 +174,7 @@ class LoginSteps(RouterFlow):
         return DRIVERS[self._kind.driver](self._session, self._settings, learned={})
 
     async def _async_is_another(self) -> bool:
-        """Tell whether what answered may be another router than that of the entry.
+        """Return whether what answered may be another router than that of the entry.
 
         As another piece of hardware is that has been given the same settings.
         Aborts unless it is at the same address, or the one that the flow is about.

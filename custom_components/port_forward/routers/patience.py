@@ -41,7 +41,7 @@ class Patience:
     def begin(self, credentials: int, on_refused: Callable[[], None]) -> None:
         """Note that a driver was made with these credentials, known by their hash.
 
-        With others everything begins anew. With the same it may try once: the
+        With others everything starts over. With the same it may try once: the
         account may have been put in order at the router. `on_refused` is called
         whenever the router does not let it in.
         """

@@ -11,7 +11,7 @@ from ..const import DOMAIN
 
 @callback
 def async_is_disabled(hass: HomeAssistant, forward_id: str) -> bool:
-    """Tell whether the switch of a forward is disabled, by itself or with its device."""
+    """Return whether the switch of a forward is disabled, by itself or with its device."""
     registry = er.async_get(hass)
     entity_id = registry.async_get_entity_id(SWITCH_DOMAIN, DOMAIN, f"{forward_id}_switch")
     return entity_id is not None and registry.entities[entity_id].disabled

@@ -36,7 +36,7 @@ class TargetError(HostError):
 
 
 def may_lead_elsewhere(settings: ForwardSettings) -> bool:
-    """Tell whether a forward leads to a name or a device, which may be another machine tomorrow."""
+    """Return whether a forward leads to a name or a device, which may change its address."""
     return not settings.adopted and bool(settings.device or is_name(settings.internal_host))
 
 

@@ -270,7 +270,7 @@ class UpnpRouter(Router):
                 raise
 
     async def _removes_unconfirmed(self, mapping: PortMapping) -> bool:
-        """Remove `mapping` from what may be another router; tell whether it stood there.
+        """Remove `mapping` from what may be another router; return whether it stood there.
 
         A pinhole has nothing but a number there, which may be another's, and
         ends with its lease.

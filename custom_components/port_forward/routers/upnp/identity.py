@@ -96,7 +96,7 @@ class Identity:
                 learned.pop(key, None)
 
     def is_same(self, now: Identity) -> bool:
-        """Tell whether `now` is certainly the same router.
+        """Return whether `now` is certainly the same router.
 
         The MAC decides where both are known. Where one is not, as from a
         container network, it has to be the same model at the same address, of
